@@ -1,0 +1,81 @@
+# One verb each; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+PY := $(BIN)/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+ARGS ?=
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install what the lab and the tests need
+	@MAKE_GOAL=$(firstword $(MAKECMDGOALS)) tools/setup.sh
+
+.PHONY: demo
+demo: setup ## The whole contract in the lab: create six servers, configure them twice, show the table
+	@$(PY) -m lab.demo $(ARGS)
+
+.PHONY: converge
+converge: setup ## Run site.yml on the live lab (ARGS='--check --diff --limit web01')
+	@$(BIN)/ansible-playbook -i inventories/lab site.yml $(ARGS)
+
+.PHONY: provision
+provision: setup ## Create or grow the estate's servers in the live lab (ARGS='--check --diff')
+	@$(BIN)/ansible-playbook -i inventories/lab playbooks/provision.yml $(ARGS)
+
+.PHONY: lab-up
+lab-up: setup ## Start the lab
+	@$(PY) -m lab up
+
+.PHONY: lab-down
+lab-down: setup ## Stop the lab and keep its state
+	@$(PY) -m lab down
+
+.PHONY: test
+test: setup ## Everything: lint, sanity, unit, Molecule of every role, integration
+	@$(PY) tools/test.py
+
+.PHONY: lint
+lint: setup ## Style and types, at their strictest
+	@tools/lint.sh
+
+.PHONY: sanity
+sanity: setup ## ansible-test sanity, without an ignore file
+	@tools/sanity.sh
+
+.PHONY: unit
+unit: setup ## Unit tests with the plugins' coverage (ARGS='-k inventory')
+	@$(PY) -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+
+.PHONY: molecule
+molecule: setup ## Molecule scenarios (ROLE=wordpress for one role's)
+	@$(PY) tools/molecule.py $(ROLE)
+
+.PHONY: integration
+integration: setup ## Whole playbooks in a lab of their own
+	@$(PY) -m pytest tests/integration -x $(ARGS)
+
+.PHONY: bench
+bench: setup ## Figures, as ratios of one run
+	@$(PY) -m benchmarks $(ARGS)
+
+.PHONY: readme
+readme: setup ## Write the tables of the roles' READMEs
+	@$(PY) tools/roles.py --write
+
+.PHONY: build
+build: setup ## Build the collection's archive into build/
+	@$(BIN)/ansible-galaxy collection build --force --output-path build
+
+.PHONY: clean
+clean: ## Leave nothing behind: no container, process, mount, address or namespace of the lab
+	@if [ -x $(PY) ]; then $(PY) -m lab down --all --purge; fi
+	@rm -rf .lab .cache .ansible build tests/output .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+
+.PHONY: distclean
+distclean: clean ## The same, and the virtual environment and cached images
+	@rm -rf .venv .collections $${XDG_CACHE_HOME:-$$HOME/.cache}/cnosf-infogerance

@@ -1,0 +1,91 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs Molecule's scenarios, two at a time, on the lab instance "test".
+
+``python tools/molecule.py [ROLE]`` runs the scenarios of a role (``ROLE`` and ``ROLE_alternative``), or all. Each
+scenario's output goes to ``.cache/molecule/<scenario>.log``; a failed scenario's last lines are shown.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOGS = REPOSITORY / ".cache" / "molecule"
+BIN = Path(sys.executable).parent
+SHOWN_LINES = 60
+INSTANCE = "test"
+
+
+def scenarios(role: str | None) -> list[str]:
+    """Names of the scenarios of a role, or of all roles; the one thought to be longest first."""
+    found = sorted(path.parent.name for path in (REPOSITORY / "molecule").glob("*/molecule.yml"))
+    chosen = [name for name in found if role in (None, name, name.removesuffix("_alternative"))]
+    return sorted(chosen, key=lambda name: ("wordpress" not in name, "domain" not in name, name))
+
+
+def run(scenario: str, *, alone: bool) -> tuple[str, bool, float]:
+    """Run one scenario; return its name, whether it passed, and its seconds."""
+    started = time.monotonic()
+    log = LOGS / f"{scenario}.log"
+    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "INFOGERANCE_LAB_INSTANCE": INSTANCE}
+    command = [str(BIN / "molecule"), "test", "-s", scenario]
+    if alone:
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, stdin=subprocess.DEVNULL)
+        return scenario, done.returncode == 0, time.monotonic() - started
+    with log.open("wb") as output:
+        done = subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env=environment,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    return scenario, done.returncode == 0, time.monotonic() - started
+
+
+def main() -> int:
+    """Run the scenarios; return 0 when all passed."""
+    role = sys.argv[1] if len(sys.argv) > 1 else None
+    chosen = scenarios(role)
+    if not chosen:
+        known = ", ".join(scenarios(None))
+        print(f"molecule: no scenario for {role!r}; there are: {known}", file=sys.stderr)
+        return 2
+    LOGS.mkdir(parents=True, exist_ok=True)
+    real = "MOLECULE_INVENTORY" in os.environ
+    if not real:
+        subprocess.run([sys.executable, "-m", "lab", "--instance", INSTANCE, "up"], cwd=REPOSITORY, check=True)
+    good = 0
+    try:
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1 if real else 2) as pool:
+            futures = [pool.submit(run, name, alone=len(chosen) == 1) for name in chosen]
+            for future in concurrent.futures.as_completed(futures):
+                name, passed, seconds = future.result()
+                good += passed
+                print(f"molecule: {name:<32} {'passed' if passed else 'FAILED'} in {seconds:.0f} s", flush=True)
+                log = LOGS / f"{name}.log"
+                if not passed and log.exists() and len(chosen) > 1:
+                    text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace"))
+                    print("\n".join(f"    {line}" for line in text.splitlines()[-SHOWN_LINES:]), flush=True)
+                    print(f"    (the whole is in {log.relative_to(REPOSITORY)})", flush=True)
+    finally:
+        if not real and "MOLECULE_KEEP_LAB" not in os.environ:
+            subprocess.run(
+                [sys.executable, "-m", "lab", "--instance", INSTANCE, "down", "--purge"], cwd=REPOSITORY, check=False
+            )
+    print(f"{good} passed, {len(chosen) - good} failed")
+    return 0 if good == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
