@@ -1,0 +1,5 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One file per family of modules: what a Windows server does when Ansible sends that module."""
