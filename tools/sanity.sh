@@ -32,4 +32,13 @@ fi
 cd "$copy"
 [ -d .git ] || git init --quiet .
 python=$("$root/.venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-exec ansible-test sanity --python "$python" --color no "$@"
+sanity=(ansible-test sanity --python "$python" --color no)
+status=0
+if [ $# -eq 0 ]; then
+  "${sanity[@]}" --skip-test validate-modules || status=$?
+  set -- --test validate-modules
+fi
+# validate-modules reads the PowerShell modules' specifications with pwsh; where there is none, from their source.
+command -v pwsh >/dev/null || export PATH="$PATH:$root/tools/bin"
+"${sanity[@]}" "$@" || status=$?
+exit $status
