@@ -85,6 +85,9 @@ class Directory(Protocol):
         Raises ``LogonFailure`` when the account is the directory's and the logon is refused.
         """
 
+    def groups_of(self, server: WindowsServer, sid: str) -> set[str]:
+        """SIDs of all groups of the directory that an account belongs to, nested ones too; empty when not mine."""
+
 
 HANDLERS: dict[str, Registration] = {}
 SECTIONS: dict[str, Callable[[ServerSpec], dict[str, Any]]] = {}

@@ -137,6 +137,10 @@ class WindowsServer:
         self._blobs: dict[str, bytes] = {}
         self.shutdown_request: str | None = None
         """``reboot`` or ``stop`` once a command asked for it; the endpoint acts on it after its answer."""
+        self.shutdown_delay = 0.0
+        """Seconds that the command gave before the shutdown."""
+        self.jobs: dict[str, dict[str, Any]] = {}
+        """Asynchronous jobs by id with what async_status answers; they end with the session, as processes do."""
         self._load()
         self.estate = estate or Estate()
         self.estate.add(self)
@@ -281,6 +285,21 @@ class WindowsServer:
         """Log on; raises ``identity.LogonFailure`` when refused."""
         return logon(self, username, password)
 
+    def groups_of(self, principal: Principal) -> set[str]:
+        """SIDs of the local groups that an account is in, through its domain's groups too."""
+        mine = {principal.sid}
+        for directory in registry.DIRECTORIES:
+            mine |= directory.groups_of(self, principal.sid)
+        return {
+            str(group["sid"])
+            for group in self.section("accounts")["groups"].values()
+            if mine.intersection(group["members"])
+        } | (mine - {principal.sid})
+
+    def may_manage(self, principal: Principal) -> bool:
+        """Whether WinRM lets an account in: administrators and remote management users."""
+        return bool(self.groups_of(principal) & {"S-1-5-32-544", "S-1-5-32-580"})
+
     # -- power ---------------------------------------------------------------------------------------------------
 
     @property
@@ -307,6 +326,7 @@ class WindowsServer:
             system["boots"] += 1
             system["pending_reboot"] = []
             self.shutdown_request = None
+            self.jobs.clear()
             for _order, hook in registry.BOOT_HOOKS:
                 hook(self)
             self.save()
@@ -443,4 +463,13 @@ def _accounts(spec: ServerSpec) -> dict[str, Any]:
         "domain_controller": False,
         "users": {entry["name"].casefold(): entry for entry in users},
         "groups": groups,
+    }
+
+
+@section("winrm")
+def _winrm(_spec: ServerSpec) -> dict[str, Any]:
+    return {
+        "auth": {"Basic": True, "Kerberos": True, "Negotiate": True, "Certificate": False, "CredSSP": False},
+        "AllowUnencrypted": False,
+        "CbtHardeningLevel": "Relaxed",
     }
