@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--may-be-quiet", action="store_true", help="a run without any change is not an error")
     options, arguments = parser.parse_known_args(argv)
 
-    before = Traces.take(arguments)
+    before = Traces.take()
     predicted = run_playbook(options.playbook, ["--check", "--diff", *arguments])
     problems = failures("check mode", predicted)
     problems += [f"check mode wrote: {trace}" for trace in before.changes_since()]

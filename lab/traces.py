@@ -1,0 +1,92 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run left behind in a lab: the proof that check mode wrote nothing.
+
+Two places are looked at: the state of the simulated Windows servers (files of the lab's state folder), and the files of
+the Linux containers whose inode changed since, outside the places where a login or a running service writes by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.settings import REPOSITORY
+
+#: Keys of a simulated server's state that move with time or with any command, whether it writes or not.
+VOLATILE = frozenset({"journal", "clock", "uptime"})
+#: Folders of a Linux server that only an administrator changes.
+WATCHED = ("/etc", "/usr", "/opt", "/srv", "/root", "/home", "/var/www", "/var/spool/cron", "/boot")
+#: Below them, what logins, Ansible's own temporary files and name resolution write by themselves.
+OWN_WRITES = ("*/.ansible*", "/etc/.pwd.lock", "*/.cache*", "*/__pycache__*")
+LABEL = "cnosf.infogerance.lab"
+
+
+def instance_home() -> Path:
+    """State folder of the lab that the environment chooses (INFOGERANCE_LAB_HOME, INFOGERANCE_LAB_INSTANCE)."""
+    parent = Path(os.environ.get("INFOGERANCE_LAB_HOME") or REPOSITORY / ".lab")
+    return parent / (os.environ.get("INFOGERANCE_LAB_INSTANCE") or "demo")
+
+
+def _digest(file: Path) -> str:
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if isinstance(content, dict):
+        content = {key: value for key, value in content.items() if key not in VOLATILE}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _podman(*arguments: str) -> str:
+    return subprocess.run(["podman", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def _exists(container: str, folder: str) -> bool:
+    return subprocess.run(["podman", "exec", container, "test", "-d", folder], check=False).returncode == 0
+
+
+def _containers(home: Path) -> dict[str, str]:
+    """Running containers of the lab, by name, with the clock they show now."""
+    names = {folder.name for folder in (home / "linux").glob("*") if folder.is_dir()}
+    found = {}
+    for line in _podman("ps", "--filter", f"label={LABEL}", "--format", "{{.Names}}").split():
+        hostname = _podman("exec", line, "hostname").strip().partition(".")[0]
+        if hostname in names:
+            found[line] = _podman("exec", line, "date", "--utc", "+%Y-%m-%d %H:%M:%S.%N").strip()
+    return found
+
+
+@dataclass(frozen=True)
+class Traces:
+    """The lab as it was at one moment."""
+
+    windows: dict[Path, str] = field(default_factory=dict)
+    containers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def take(cls) -> Traces:
+        """Look at the lab now; without a lab (real servers) there is nothing to look at, which is said."""
+        home = instance_home()
+        if not home.is_dir():
+            print(f"predict: no lab in {home}: that check mode writes nothing is not proven by traces")
+            return cls()
+        windows = {file: _digest(file) for file in sorted(home.glob("windows/*/*.json"))}
+        return cls(windows, _containers(home))
+
+    def changes_since(self) -> list[str]:
+        """Sentences on what was written since."""
+        found = [
+            f"the state of {file.parent.name} changed ({file})"
+            for file, digest in self.windows.items()
+            if not file.exists() or _digest(file) != digest
+        ]
+        pruned = [word for pattern in OWN_WRITES for word in ("-not", "-path", pattern)]
+        for name, since in self.containers.items():
+            wanted = ("-xdev", "-newerct", f"{since} UTC", "-type", "f", *pruned)
+            present = [folder for folder in WATCHED if _exists(name, folder)]
+            listing = _podman("exec", name, "find", *present, *wanted)
+            found += [f"{name}: {file}" for file in listing.splitlines()]
+        return found
