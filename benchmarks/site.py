@@ -1,0 +1,158 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``site.yml`` with nothing to change: remote commands per host and wall time, beside their floor.
+
+A remote command is one that a Windows server's journal holds, or one task that a Linux server ran for Ansible. The
+floor is one command per host (``ping``) and the wall time of a playbook that does only that; the ratio to it is
+printed. The three costliest tasks are named with the seconds they took on all hosts together.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from lab.demo import INVENTORY
+from lab.playbook import REPOSITORY, PlaybookRun, run_playbook
+from lab.traces import instance_home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Actions that the controller carries out alone: they cost no remote command.
+ON_CONTROLLER = frozenset(
+    f"ansible.builtin.{name}"
+    for name in (
+        "add_host",
+        "assert",
+        "debug",
+        "fail",
+        "group_by",
+        "import_role",
+        "import_tasks",
+        "include_role",
+        "include_tasks",
+        "include_vars",
+        "meta",
+        "pause",
+        "set_fact",
+        "validate_argument_spec",
+    )
+)
+FLOOR = """
+- hosts: windows
+  gather_facts: false
+  tasks: [{ansible.windows.win_ping: {}}]
+- hosts: linux
+  gather_facts: false
+  tasks: [{ansible.builtin.ping: {}}]
+"""
+#: Most remote commands that a converged server may cost, by the part of site.yml that asks for them.
+BUDGETS = {"windows_baseline": 25, "domain_controller": 45}
+
+
+def journal_lines(server: str) -> int:
+    """How many remote commands a simulated Windows server has received so far; 0 for other servers."""
+    journal = instance_home() / "windows" / server / "journal.jsonl"
+    return len(journal.read_text(encoding="utf-8").splitlines()) if journal.exists() else 0
+
+
+def windows_servers() -> list[str]:
+    """Names of the lab's simulated Windows servers."""
+    return sorted(path.parent.name for path in instance_home().glob("windows/*/journal.jsonl"))
+
+
+def commands_by_host(run: PlaybookRun, before: dict[str, int]) -> dict[str, int]:
+    """Remote commands that a run cost, by host."""
+    found = {name: journal_lines(name) - count for name, count in before.items()}
+    linux = Counter(
+        task.host
+        for task in run.tasks
+        if task.host not in found
+        and task.host != "localhost"
+        and not task.delegated
+        and task.status != "skipped"
+        and task.action not in ON_CONTROLLER
+        and (task.item is not None or not _looped(run, task.host, task.path))
+    )
+    return found | dict(linux)
+
+
+def _looped(run: PlaybookRun, host: str, path: str) -> bool:
+    return any(task.host == host and task.path == path and task.item is not None for task in run.tasks)
+
+
+def role_of(path: str) -> str:
+    """The role a task belongs to, from its file."""
+    parts = path.split("/")
+    return parts[parts.index("roles") + 1] if "roles" in parts else "site.yml"
+
+
+def quiet_run(playbook: str | Path) -> PlaybookRun:
+    """Run a playbook on the lab without showing it; a failure is shown and ends the benchmark."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        run = run_playbook(playbook, ["-i", INVENTORY], output=output)
+        if run.returncode:
+            output.seek(0)
+            sys.exit(f"{output.read()[-4000:]}\nsite: {playbook} failed")
+    return run
+
+
+def main() -> int:
+    """Measure on the live lab, which is made first where there is none; return 1 when a budget is passed."""
+    subprocess.run([sys.executable, "-m", "lab", "up"], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+    quiet_run("playbooks/provision.yml")
+    if quiet_run("site.yml").changed():
+        quiet_run("site.yml")
+    with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as floor:
+        floor.write(FLOOR)
+        floor.flush()
+        least = quiet_run(floor.name)
+    before = {name: journal_lines(name) for name in windows_servers()}
+    offsets = dict(before)
+    run = quiet_run("site.yml")
+    if run.changed():
+        print("site: the measured run changed something, so this is not the figure wanted:", file=sys.stderr)
+        print(json.dumps(sorted(map(str, run.changed())), indent=1), file=sys.stderr)
+        return 1
+    print(f"{'server':<10} {'commands':>8}   floor  ratio")
+    for host, count in sorted(commands_by_host(run, before).items()):
+        print(f"{host:<10} {count:>8}   {1:>5}  {count:>4}x")
+    print(f"wall time  {run.seconds:6.1f} s   floor {least.seconds:.1f} s   ratio {run.seconds / least.seconds:.1f}x")
+    seconds: Counter[str] = Counter()
+    for task in run.tasks:
+        if task.item is None:
+            seconds[task.task] += task.seconds  # type: ignore[assignment]  # a Counter adds floats as well
+    for name, total in seconds.most_common(3):
+        print(f"costliest  {total:6.1f} s   {name}")
+    return over_budget(run, offsets)
+
+
+def over_budget(run: PlaybookRun, offsets: dict[str, int]) -> int:
+    """Say which part of site.yml passes its budget of remote commands on a Windows server; return 1 if any does."""
+    status = 0
+    for server in offsets:
+        parts = Counter(
+            role_of(task.path)
+            for task in run.tasks
+            if task.host == server
+            and task.status != "skipped"
+            and not task.delegated
+            and task.action not in ON_CONTROLLER
+            and (task.item is not None or not _looped(run, task.host, task.path))
+        )
+        for part, most in BUDGETS.items():
+            verdict = "within" if parts[part] <= most else "OVER"
+            if parts[part]:
+                print(f"budget     {server} {part}: {parts[part]} of {most} ({verdict})")
+            status |= parts[part] > most
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
