@@ -77,7 +77,10 @@ class Nic:
 
 @dataclass(frozen=True)
 class GuestSpec:
-    """The virtual hardware of a server as it stands when the guest boots."""
+    """The virtual hardware of a server as it stands when the guest boots.
+
+    ``key`` names its state folder: unique in the lab, and unchanged when the server is renamed (its name when empty).
+    """
 
     vmid: int
     name: str
@@ -89,6 +92,12 @@ class GuestSpec:
     uuid: str = ""
     nameservers: tuple[str, ...] = ()
     search_domain: str = ""
+    key: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Name of its state folder."""
+        return self.key or self.name
 
     @property
     def ip(self) -> str | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab.guests import GuestSpec
     from lab.settings import Instance
 
-__all__ = ["Network", "NetworkError", "require_root", "who_listens"]
+__all__ = ["Network", "NetworkError", "check_port_free", "require_root", "who_listens"]
 
 TCP_LISTEN = "0A"
 
@@ -96,7 +96,7 @@ def check_port_free(host: str, port: int, purpose: str) -> None:
 class Network:
     """The network of one instance.
 
-    Windows servers' addresses are put on the bridge itself, since the lab's own process answers for them; a Linux server
+    Windows servers' addresses are put on the bridge itself, since the lab's process answers for them; a Linux server
     gets a network namespace joined to the bridge by a pair of virtual cards.
     """
 
