@@ -1,0 +1,170 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Folders, files and links with the owner and mode they shall have: a whole list of them at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import ConflictError, InputError
+from ansible_collections.cnosf.infogerance.plugins.module_utils.reconcile import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+KINDS = ("directory", "file", "link", "absent")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A path as it shall be.
+
+    Attributes:
+        path: absolute.
+        kind: `directory`; `file`, created empty and never written to; `link`; `absent`, for files and links only.
+        owner: name of the user; a link's owner is left alone.
+        group: name of the group.
+        mode: permission bits.
+        target: what a link points at.
+    """
+
+    path: str
+    kind: str = "directory"
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o755
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A path as it is; `kind` is `absent`, `other` for what is neither folder, file nor link."""
+
+    kind: str = "absent"
+    owner: str = ""
+    group: str = ""
+    mode: int = 0
+    target: str = ""
+
+
+def check(paths: Sequence[Wanted]) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        InputError: a path is relative or declared twice, a link has no target.
+    """
+    seen = set()
+    for wanted in paths:
+        if not wanted.path.startswith("/"):
+            raise InputError(f"{wanted.path} must be an absolute path.")
+        if wanted.path in seen:
+            raise InputError(f"{wanted.path} is declared twice.")
+        seen.add(wanted.path)
+        if wanted.kind == "link" and not wanted.target:
+            raise InputError(f"{wanted.path} is declared as a link and needs a target.")
+
+
+def plan(paths: Sequence[Wanted], found: Mapping[str, Found]) -> list[Change]:
+    """Answer the changes that remain, in the order of the list. Pure.
+
+    Raises:
+        ConflictError: something of another kind is in the way, and it is not ours to remove.
+    """
+    changes = []
+    for wanted in paths:
+        now = found[wanted.path]
+        if wanted.kind == "absent":
+            if now.kind in {"file", "link"}:
+                changes.append(Change("remove", wanted.path, {"kind": now.kind}, {"kind": "absent"}))
+            elif now.kind != "absent":
+                raise ConflictError(f"{wanted.path} is no file or link: remove it by hand if it may go.")
+            continue
+        if now.kind not in {"absent", wanted.kind}:
+            raise ConflictError(
+                f"{wanted.path} is there as {now.kind}, and must be a {wanted.kind}: move it away first."
+            )
+        if wanted.kind == "link":
+            after = {"target": wanted.target}
+            before = {"target": now.target} if now.kind == "link" else {}
+        else:
+            after = {"owner": wanted.owner, "group": wanted.group, "mode": f"{wanted.mode:04o}"}
+            before = {} if now.kind == "absent" else {"owner": now.owner, "group": now.group, "mode": f"{now.mode:04o}"}
+        if now.kind == "absent":
+            changes.append(Change("create", wanted.path, {}, {"kind": wanted.kind, **after}))
+        elif before != after:
+            names = [name for name in after if before[name] != after[name]]
+            changes.append(
+                Change(
+                    "set", wanted.path, {name: before[name] for name in names}, {name: after[name] for name in names}
+                )
+            )
+    return changes
+
+
+class Paths:
+    """Reads and writes paths of this machine.
+
+    Args:
+        user: answers the name of a user's number, or the number of a name.
+        group: the same for groups.
+    """
+
+    def __init__(self, user: Callable[[int], str], group: Callable[[int], str]) -> None:
+        self._user = user
+        self._group = group
+        self._known: dict[str, Found] = {}
+
+    def read(self, paths: Sequence[Wanted]) -> dict[str, Found]:
+        """Answer every path as it is; one is looked at once, and again after it was written."""
+        for wanted in paths:
+            if wanted.path not in self._known:
+                self._known[wanted.path] = self._read(Path(wanted.path))
+        return dict(self._known)
+
+    def _read(self, path: Path) -> Found:
+        try:
+            entry = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return Found()
+        tests = (("link", stat.S_ISLNK), ("directory", stat.S_ISDIR), ("file", stat.S_ISREG))
+        kind = next((name for name, test in tests if test(entry.st_mode)), "other")
+        return Found(
+            kind,
+            self._user(entry.st_uid),
+            self._group(entry.st_gid),
+            stat.S_IMODE(entry.st_mode),
+            str(path.readlink()) if kind == "link" else "",
+        )
+
+    def apply(self, change: Change, paths: Sequence[Wanted], numbers: Callable[[str, str], tuple[int, int]]) -> None:
+        """Perform one planned change; `numbers` answers the numbers of a user's and a group's name."""
+        wanted = next(item for item in paths if item.path == change.subject)
+        path = Path(wanted.path)
+        self._known.pop(wanted.path, None)
+        if wanted.kind == "absent":
+            path.unlink()
+            return
+        if wanted.kind == "link":
+            fresh = path.with_name(f".{path.name}.new")
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(wanted.target)
+            fresh.replace(path)
+            return
+        if change.action == "create":
+            if wanted.kind == "directory":
+                path.mkdir(mode=0o700)
+            else:
+                path.touch(mode=0o600, exist_ok=False)
+        # Never through a link that somebody put in the place meanwhile.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            os.fchown(descriptor, *numbers(wanted.owner, wanted.group))
+            os.fchmod(descriptor, wanted.mode)
+        finally:
+            os.close(descriptor)

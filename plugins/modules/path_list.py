@@ -1,0 +1,152 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: path_list
+short_description: Keep a list of folders, files and links with their owners and modes
+version_added: 0.1.0
+description:
+  - Does for a whole list what M(ansible.builtin.file) does for one path, in one call.
+  - Nothing of another kind is ever replaced, and no folder is ever removed.
+author:
+  - Contributors to cnosf.infogerance (@cnosf)
+options:
+  paths:
+    description: The paths; a folder comes before what it holds.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Absolute path.
+        type: path
+        required: true
+      kind:
+        description: What it is. A V(file) is created empty and never written to; V(absent) removes a file or a link.
+        type: str
+        choices: [directory, file, link, absent]
+        default: directory
+      owner:
+        description: Name of its user; not used for links.
+        type: str
+        default: root
+      group:
+        description: Name of its group; not used for links.
+        type: str
+        default: root
+      mode:
+        description: Permission bits in octal, in quotes; not used for links.
+        type: str
+        default: "0755"
+      target:
+        description: What a link points at.
+        type: str
+        default: ""
+attributes:
+  check_mode:
+    description: Says what would change, and writes nothing.
+    support: full
+  diff_mode:
+    description: Shows kind, owner, group, mode and target of what differs.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Folders of a site
+  cnosf.infogerance.path_list:
+    paths:
+      - path: /srv/wordpress/paris
+      - path: /srv/wordpress/paris/uploads
+        owner: wp_paris
+        group: www-data
+        mode: "2750"
+"""
+
+RETURN = r"""
+changes:
+  description: What was done, or would be in check mode.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - action: set
+      subject: /srv/wordpress/paris/uploads
+      before: {mode: "0777"}
+      after: {mode: "2750"}
+"""
+
+import grp
+import pwd
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cnosf.infogerance.plugins.module_utils import path_list
+from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import InfogeranceError, InputError
+from ansible_collections.cnosf.infogerance.plugins.module_utils.reconcile import reconcile
+
+PATH = {
+    "path": {"type": "path", "required": True},
+    "kind": {"type": "str", "choices": list(path_list.KINDS), "default": "directory"},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+    "mode": {"type": "str", "default": "0755"},
+    "target": {"type": "str", "default": ""},
+}
+
+
+def user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def group_name(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def numbers(owner: str, group: str) -> tuple[int, int]:
+    try:
+        return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise InputError(f"User {owner} or group {group} does not exist on this server: create it first.") from error
+
+
+def bits(path: str, mode: str) -> int:
+    if not re.fullmatch(r"[0-7]{3,4}", mode):
+        raise InputError(f"{path}: mode {mode} must be three or four octal digits, in quotes.")
+    return int(mode, 8)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"paths": {"type": "list", "elements": "dict", "required": True, "options": PATH}},
+        supports_check_mode=True,
+    )
+    store = path_list.Paths(user_name, group_name)
+    try:
+        paths = [
+            path_list.Wanted(**{**item, "mode": bits(item["path"], item["mode"])}) for item in module.params["paths"]
+        ]
+        path_list.check(paths)
+        outcome = reconcile(
+            lambda: store.read(paths),
+            lambda found: path_list.plan(paths, found),
+            lambda change, _found: store.apply(change, paths, numbers),
+            check=module.check_mode,
+        )
+    except (InfogeranceError, OSError) as error:
+        module.fail_json(msg=str(error))
+    changes = [change.as_dict() for change in outcome.changes]
+    module.exit_json(changed=outcome.changed, changes=changes, diff=outcome.diff)
+
+
+if __name__ == "__main__":
+    main()

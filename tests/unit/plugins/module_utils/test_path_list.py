@@ -1,0 +1,97 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lists of paths: planned purely, made and put right on a real file system."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import ConflictError, InputError
+from ansible_collections.cnosf.infogerance.plugins.module_utils.path_list import Found, Paths, Wanted, check, plan
+from ansible_collections.cnosf.infogerance.plugins.module_utils.reconcile import reconcile
+
+FOLDER = Found("directory", "root", "root", 0o755)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "before", "after"),
+    [
+        (Wanted("/a"), FOLDER, None, None),
+        (Wanted("/a"), Found(), {}, {"kind": "directory", "owner": "root", "group": "root", "mode": "0755"}),
+        (Wanted("/a", mode=0o2750, group="www-data"), FOLDER, {"group": "root", "mode": "0755"},
+         {"group": "www-data", "mode": "2750"}),
+        (Wanted("/a", "link", target="b"), Found("link", target="c"), {"target": "c"}, {"target": "b"}),
+        (Wanted("/a", "link", target="b"), Found("link", owner="x", target="b"), None, None),
+        (Wanted("/a", "absent"), Found("file", "x", "x", 0o644), {"kind": "file"}, {"kind": "absent"}),
+        (Wanted("/a", "absent"), Found(), None, None),
+    ],
+)  # fmt: skip
+def test_plan(wanted, found, before, after):
+    changes = plan([wanted], {"/a": found})
+    assert [(change.before, change.after) for change in changes] == ([] if after is None else [(before, after)])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "message"),
+    [
+        (Wanted("/a"), Found("link"), "/a is there as link, and must be a directory: move it away first"),
+        (Wanted("/a", "file"), Found("other"), "/a is there as other, and must be a file"),
+        (Wanted("/a", "absent"), FOLDER, "/a is no file or link: remove it by hand"),
+    ],
+)
+def test_what_is_in_the_way_is_never_removed(wanted, found, message):
+    with pytest.raises(ConflictError, match=message):
+        plan([wanted], {"/a": found})
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ([Wanted("a")], "a must be an absolute path"),
+        ([Wanted("/a"), Wanted("/a", "file")], "/a is declared twice"),
+        ([Wanted("/a", "link")], "/a is declared as a link and needs a target"),
+    ],
+)
+def test_nonsense_is_refused(paths, message):
+    with pytest.raises(InputError, match=message):
+        check(paths)
+
+
+def run(paths, *, check_only=False):
+    store = Paths(lambda _: "me", lambda _: "us")
+    return reconcile(
+        lambda: store.read(paths),
+        lambda found: plan(paths, found),
+        lambda change, _: store.apply(change, paths, lambda _owner, _group: (os.getuid(), os.getgid())),
+        check=check_only,
+    )
+
+
+def test_makes_the_list_once_and_puts_right_what_drifts(tmp_path):
+    paths = [
+        Wanted(f"{tmp_path}/a", owner="me", group="us", mode=0o2750),
+        Wanted(f"{tmp_path}/a/f", "file", "me", "us", 0o640),
+        Wanted(f"{tmp_path}/a/l", "link", target="f"),
+        Wanted(f"{tmp_path}/old", "absent"),
+    ]
+    (tmp_path / "old").write_text("x")
+    assert len(run(paths, check_only=True).changes) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    run(paths)
+    assert (tmp_path / "a").stat().st_mode & 0o7777 == 0o2750
+    assert (tmp_path / "a/l").resolve() == tmp_path / "a/f"
+    (tmp_path / "a/f").write_text("kept")
+    (tmp_path / "a/f").chmod(0o666)
+    (tmp_path / "a/l").unlink()
+    (tmp_path / "a/l").symlink_to("/etc/passwd")
+    assert [change.after for change in run(paths).changes] == [{"mode": "0640"}, {"target": "f"}]
+    assert (tmp_path / "a/f").read_text() == "kept"
+    assert not run(paths).changed
+
+
+def test_more_paths_than_a_server_has_changes(tmp_path):
+    paths = [Wanted(f"{tmp_path}/{number}", owner="me", group="us") for number in range(150)]
+    assert len(run(paths).changes) == 150
