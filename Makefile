@@ -5,6 +5,7 @@ BIN := .venv/bin
 PY := $(BIN)/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export INFOGERANCE_LAB_HOME ?= $(CURDIR)/.lab
 ARGS ?=
 
 .PHONY: help

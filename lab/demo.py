@@ -75,8 +75,8 @@ def rows(hosts: Mapping[str, Mapping[str, Any]], first: PlaybookRun, second: Pla
         found.append(
             Row(
                 server=name,
-                functions=", ".join(variables.get("infogerance_functions", [])),
-                system=str(variables.get("infogerance_system", "")),
+                functions=", ".join(variables["infogerance_server"]["functions"]),
+                system=str(variables["infogerance_server"]["system"]),
                 address=str(variables.get("ansible_host", "")),
                 changes=(first.count(name, "changed"), second.count(name, "changed")),
                 failures=sum(run.status in ("failed", "unreachable") for run in own),
@@ -97,7 +97,7 @@ def table(lines: Sequence[Row]) -> str:
 
 def next_steps(hosts: Mapping[str, Mapping[str, Any]]) -> str:
     """What to try on the live lab."""
-    web = next((name for name, values in hosts.items() if "wordpress" in values.get("infogerance_functions", [])), None)
+    web = next((name for name, values in hosts.items() if "wordpress" in values["infogerance_server"]["functions"]), None)
     lines = ["The estate is running. What to try next:"]
     if web:
         address = hosts[web].get("ansible_host")

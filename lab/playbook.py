@@ -117,6 +117,7 @@ def run_playbook(
         "ANSIBLE_CALLBACK_PLUGINS": str(REPOSITORY / "lab" / "ansible"),
         "ANSIBLE_CALLBACKS_ENABLED": "task_journal",
         "INFOGERANCE_TASK_JOURNAL": name,
+        "INFOGERANCE_LAB_HOME": os.environ.get("INFOGERANCE_LAB_HOME") or str(REPOSITORY / ".lab"),
     }
     env.update(environment or {})
     command = [str(Path(sys.executable).parent / "ansible-playbook"), str(playbook), *arguments]

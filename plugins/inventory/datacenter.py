@@ -96,12 +96,14 @@ options:
     type: bool
     default: false
   pools:
-    description: Take the servers of these pools only.
+    description: Take the servers of these pools only; a name may be a template.
     type: list
     elements: str
     default: []
   tags:
-    description: Take the servers that carry all of these labels only, written as the engine holds them (C(site-paris)).
+    description:
+      - Take the servers that carry all of these labels only, written as the engine holds them (C(site-paris)).
+      - A label may be a template.
     type: list
     elements: str
     default: []
@@ -258,8 +260,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         taken = grouping.selected(
             [described for described, _server in described_servers],
             templates=self.get_option("include_templates"),
-            pools=self.get_option("pools"),
-            tags=self.get_option("tags"),
+            pools=[self._templated(name) for name in self.get_option("pools")],
+            tags=[self._templated(label) for label in self.get_option("tags")],
             exclude_tags=self.get_option("exclude_tags"),
         )
         if not self.get_option("want_details"):

@@ -74,8 +74,14 @@ def test_a_run_that_ends_badly_without_a_failed_task_is_reported():
 
 def test_the_table_counts_each_run_apart_and_sorts_by_address():
     hosts = {
-        "web10": {"infogerance_functions": ["wordpress"], "infogerance_system": "ubuntu_2404", "ansible_host": "10.0.0.10"},
-        "dc01": {"infogerance_functions": ["domain_controller"], "infogerance_system": "windows_2022", "ansible_host": "10.0.0.9"},
+        "web10": {
+            "infogerance_server": {"functions": ["wordpress"], "system": "ubuntu_2404"},
+            "ansible_host": "10.0.0.10",
+        },
+        "dc01": {
+            "infogerance_server": {"functions": ["domain_controller"], "system": "windows_2022"},
+            "ansible_host": "10.0.0.9",
+        },
     }
     first = run(task(host="web10", status="changed", seconds=2), task(host="dc01", status="failed", seconds=3))
     second = run(task(host="web10", seconds=1))
@@ -85,5 +91,27 @@ def test_the_table_counts_each_run_apart_and_sorts_by_address():
         ("web10", (1, 0), 0, 3.0),
     ]
     shown = demo.table(lines).splitlines()
-    assert shown[0].split() == ["Server", "Function", "System", "Address", "Run", "1", "Run", "2", "Failures", "Seconds"]
-    assert shown[2].split() == ["web10", "wordpress", "ubuntu_2404", "10.0.0.10", "1", "changed", "0", "changed", "0", "3"]
+    assert shown[0].split() == [
+        "Server",
+        "Function",
+        "System",
+        "Address",
+        "Run",
+        "1",
+        "Run",
+        "2",
+        "Failures",
+        "Seconds",
+    ]
+    assert shown[2].split() == [
+        "web10",
+        "wordpress",
+        "ubuntu_2404",
+        "10.0.0.10",
+        "1",
+        "changed",
+        "0",
+        "changed",
+        "0",
+        "3",
+    ]
