@@ -138,8 +138,11 @@ class Guest(Protocol):
     hot-plugged card); what a guest takes in at once and what waits for its next boot is its own business.
     """
 
-    name: str
     spec: GuestSpec
+
+    @property
+    def name(self) -> str:
+        """The server's name in the datacenter."""
 
     async def boot(self) -> None:
         """Power on. Returns once the machine runs; the agent may answer later. Raises GuestError."""

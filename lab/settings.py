@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +149,7 @@ class Settings:
     templates: tuple[Template, ...]
     systems: dict[str, System]
     tokens: dict[str, tuple[Grant, ...]]
+    prepared: tuple[str, ...] = ()
 
     def node(self, name: str) -> Node:
         """The node of this name; raises SettingsError for an unknown one."""
@@ -235,7 +237,7 @@ def load(path: Path = DEFAULT_FILE) -> Settings:
     root = _section(
         data,
         "top level",
-        {"instances": dict, "cluster": dict, "templates": list, "systems": dict, "tokens": dict},
+        {"instances": dict, "cluster": dict, "templates": list, "systems": dict, "tokens": dict, "prepared": list},
         {},
     )
     cluster = _section(
@@ -263,6 +265,7 @@ def load(path: Path = DEFAULT_FILE) -> Settings:
         pools=tuple(cluster["pools"]),
         templates=tuple(_template(raw, f"templates[{i}]") for i, raw in enumerate(root["templates"])),
         systems=systems,
+        prepared=tuple(root["prepared"]),
         tokens={name: _grants(raw, f"tokens.{name}") for name, raw in root["tokens"].items()},
     )
     _check_references(settings)
@@ -272,6 +275,9 @@ def load(path: Path = DEFAULT_FILE) -> Settings:
 def _check_references(settings: Settings) -> None:
     """Every name used is declared, and nothing is declared twice."""
     storages = {storage.name for storage in settings.storages}
+    for system in settings.prepared:
+        if system not in settings.systems:
+            raise SettingsError(f"lab.yml: prepared has an unknown system '{system}'")
     for template in settings.templates:
         settings.node(template.node)
         if template.system not in settings.systems:
@@ -309,6 +315,9 @@ def instance(name: str, number: int | None = None, settings: Settings | None = N
     known = (settings or load()).instances
     if not name.replace("-", "").replace("_", "").isalnum():
         raise SettingsError(f"instance name '{name}' may hold letters, digits, - and _ only")
+    remembered = homes() / name / "instance.json"
+    if number is None and name not in known and remembered.exists():
+        number = int(json.loads(remembered.read_text(encoding="utf-8"))["number"])
     if number is None:
         if name not in known:
             raise SettingsError(

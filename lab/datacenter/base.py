@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import web
@@ -65,7 +65,7 @@ class Base(FakePve):  # type: ignore[misc]  # fakepve publishes no types
         self.systems: dict[int, str] = {}
         self.folders: dict[int, str] = {}
         self.time_scale = 1.0
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._jobs: set[asyncio.Task[Any]] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._afters: dict[str, list[After]] = {}
         self.cluster_name = settings.cluster_name
@@ -223,6 +223,12 @@ class Base(FakePve):  # type: ignore[misc]  # fakepve publishes no types
     def _forget_old_tasks(self) -> None:
         while len(self.tasklog) > TASKS_KEPT and self.tasklog[0]["status"] == "stopped":
             del self.tasks[self.tasklog.pop(0)["upid"]]
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do something in the background; errors in it are asyncio's to report."""
+        job = asyncio.create_task(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
 
     async def settle(self) -> None:
         """Wait until no task runs (for tests and for an orderly end)."""

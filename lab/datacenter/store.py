@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
@@ -73,6 +74,20 @@ class Store(Usage):
         }
         self.pools: dict[str, set[int]] = {name: set() for name in self.settings.pools}
         self.pool_info: dict[str, Any] = {name: {"comment": None, "storage": set()} for name in self.settings.pools}
+
+    async def remove_all(self) -> list[str]:
+        """Back to a new datacenter: servers, tasks, rules and pools go, templates are as new. Returns the names."""
+        names = [vm.name for vm in self.vms if not vm.template]
+        guests = [guest for vm in list(self.vms) if (guest := self.guest_of(vm)) is not None]
+        await asyncio.gather(*(guest.destroy() for guest in guests))
+        for kept in (self.vms, self.guests, self.systems, self.folders, self.power_log, self.resources, self.rules):
+            kept.clear()
+        self.tasklog.clear()
+        self.tasks.clear()
+        self._empty()
+        self.install_templates()
+        self.save()
+        return names
 
     def state(self) -> dict[str, Any]:
         """Everything that outlives the process, ready for JSON."""
