@@ -1,0 +1,81 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters of the role domain_controller: what to ask a server, what differs there, and how it fares."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.cnosf.infogerance.plugins.module_utils.directory import plan, request
+from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.declared import Declaration
+from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.health import Health, judge
+from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.observed import Observation
+from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.shape import ShapeError, build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def domain_controller_request(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """What the probes must be asked for a declaration."""
+    return request.request(_declaration(declared))
+
+
+def domain_controller_server_plan(declared: Mapping[str, Any], server: Mapping[str, Any]) -> dict[str, Any]:
+    """What differs on the server itself."""
+    return plan.server_plan(_declaration(declared), _observation({"server": server}))
+
+
+def domain_controller_domain_plan(
+    declared: Mapping[str, Any],
+    server: Mapping[str, Any],
+    directory: Mapping[str, Any],
+    dns: Mapping[str, Any],
+    dhcp: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What differs in the domain and its services."""
+    found = {"server": server, "directory": directory, "dns": dns, "dhcp": dhcp}
+    return plan.domain_plan(_declaration(declared), _observation(found))
+
+
+def domain_controller_health(
+    declared: Mapping[str, Any], health: Mapping[str, Any], fqdn: str, backup_max_age_hours: int
+) -> list[dict[str, Any]]:
+    """The verdict of each probe."""
+    try:
+        facts = build(Health, health, "health")
+    except ShapeError as error:
+        raise AnsibleFilterError(f"The health probe answered something unexpected: {error}") from error
+    verdicts = judge(_declaration(declared), facts, fqdn=fqdn, backup_max_age_hours=int(backup_max_age_hours))
+    return [asdict(verdict) for verdict in verdicts]
+
+
+def _declaration(values: Mapping[str, Any]) -> Declaration:
+    try:
+        return Declaration.read(values)
+    except ShapeError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+def _observation(found: Mapping[str, Any]) -> Observation:
+    try:
+        return build(Observation, found, "probe")
+    except ShapeError as error:
+        raise AnsibleFilterError(f"A probe answered something unexpected: {error}") from error
+
+
+class FilterModule:
+    """Ansible's way to the filters."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name the filters."""
+        return {
+            "domain_controller_request": domain_controller_request,
+            "domain_controller_server_plan": domain_controller_server_plan,
+            "domain_controller_domain_plan": domain_controller_domain_plan,
+            "domain_controller_health": domain_controller_health,
+        }

@@ -1,0 +1,134 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a technician would check on a domain controller, judged from the facts of the health probe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .declared import Declaration
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A replication failure as Get-ADReplicationFailure tells it."""
+
+    server: str
+    partner: str
+    count: int
+    error: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """The system-state backup: when it last succeeded and since when its task exists (UTC, ISO 8601; empty: never)."""
+
+    last_success: str = ""
+    task_registered: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Facts of the health probe."""
+
+    time: str
+    primary: bool = False
+    dcdiag: tuple[str, ...] = ()
+    replication_failures: tuple[Failure, ...] = ()
+    shares: tuple[str, ...] = ()
+    time_source: str = ""
+    srv_targets: tuple[str, ...] = ()
+    stopped_services: tuple[str, ...] = ()
+    dhcp_authorized: bool = False
+    backup: Backup = Backup()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One probe's name, whether it passed, and the sentence that says why not."""
+
+    probe: str
+    passed: bool
+    message: str = ""
+
+
+def judge(declared: Declaration, health: Health, *, fqdn: str, backup_max_age_hours: int) -> list[Verdict]:
+    """Judge the facts.
+
+    Args:
+        declared: what the role was asked for.
+        health: facts of the probe.
+        fqdn: full name of the server, which its SRV record must point to.
+        backup_max_age_hours: oldest backup allowed; 0 when none is made here.
+    """
+    return [
+        Verdict(probe, not problems, "; ".join(problems))
+        for probe, problems in (
+            ("dcdiag", list(health.dcdiag)),
+            ("replication", [_sentence(failure) for failure in health.replication_failures]),
+            ("services", [f"{name} is not running" for name in health.stopped_services]),
+            ("shares", list(_shares(health))),
+            ("time", list(_time(declared, health))),
+            ("srv", list(_srv(declared, health, fqdn))),
+            ("dhcp", list(_dhcp(declared, health, fqdn))),
+            ("backup", list(_backup(health, backup_max_age_hours))),
+        )
+    ]
+
+
+def _sentence(failure: Failure) -> str:
+    return f"{failure.server}: {failure.count} failures with {failure.partner}, last error {failure.error}"
+
+
+def _shares(health: Health) -> Iterator[str]:
+    present = {share.casefold() for share in health.shares}
+    for share in ("SYSVOL", "NETLOGON"):
+        if share.casefold() not in present:
+            yield f"{share} is not shared"
+
+
+def _time(declared: Declaration, health: Health) -> Iterator[str]:
+    """The PDC emulator must name one of its declared servers; what others name is a controller of the domain."""
+    if not declared.time_servers and health.primary:
+        return
+    source = health.time_source.partition(",")[0].strip().casefold()
+    if health.primary:
+        if source not in {server.casefold() for server in declared.time_servers}:
+            yield f"the time comes from {health.time_source!r}, not from {', '.join(declared.time_servers)}"
+    elif not source.endswith(f".{declared.domain}".casefold()):
+        yield f"the time comes from {health.time_source!r}, not from a controller of {declared.domain}"
+
+
+def _srv(declared: Declaration, health: Health, fqdn: str) -> Iterator[str]:
+    if fqdn.casefold() not in {target.rstrip(".").casefold() for target in health.srv_targets}:
+        yield f"_ldap._tcp.{declared.domain} does not name {fqdn}"
+
+
+def _dhcp(declared: Declaration, health: Health, fqdn: str) -> Iterator[str]:
+    if declared.dhcp and declared.dhcp_authorized and not health.dhcp_authorized:
+        yield f"{fqdn} is not authorised as a DHCP server"
+
+
+def _backup(health: Health, maximum: int) -> Iterator[str]:
+    if not maximum:
+        return
+    now = datetime.fromisoformat(health.time).astimezone(UTC)
+    limit = timedelta(hours=maximum)
+    if health.backup.last_success:
+        age = now - datetime.fromisoformat(health.backup.last_success).astimezone(UTC)
+        if age > limit:
+            yield f"the last system-state backup is {_hours(age)} h old, more than {maximum} h"
+    elif not health.backup.task_registered:
+        yield "there is no scheduled system-state backup"
+    elif now - datetime.fromisoformat(health.backup.task_registered).astimezone(UTC) > limit:
+        yield f"no system-state backup has succeeded in the {maximum} h since its task exists"
+
+
+def _hours(age: timedelta) -> int:
+    return int(age.total_seconds() // 3600)

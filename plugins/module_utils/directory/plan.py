@@ -1,0 +1,67 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole plan of a domain controller: every difference, in the order in which the role settles them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .declared import problems as declaration_problems
+from .dhcp_plan import DhcpPlan
+from .directory_plan import DirectoryPlan
+from .dns_plan import DnsPlan
+from .server_plan import ServerPlan
+
+if TYPE_CHECKING:
+    from .declared import Declaration
+    from .observed import Observation
+
+
+def server_plan(declared: Declaration, observation: Observation) -> dict[str, Any]:
+    """What differs on the server itself, before it is a domain controller or after."""
+    plan = ServerPlan(declared, observation)
+    return {
+        "problems": declaration_problems(declared) + plan.problems(),
+        "registry": plan.registry(),
+        "dns_client": plan.dns_client(),
+        "dsc_modules": plan.dsc_modules(),
+    }
+
+
+def domain_plan(declared: Declaration, observation: Observation) -> dict[str, Any]:
+    """What differs in the domain and its services."""
+    directory = DirectoryPlan(declared, observation)
+    dns = DnsPlan(declared, observation)
+    dhcp = DhcpPlan(declared, observation)
+    return {
+        "problems": directory.problems() + dns.problems() + dhcp.problems(),
+        "deferred_service_accounts": directory.deferred_service_accounts(),
+        "recycle_bin": directory.recycle_bin(),
+        "sites": directory.sites(),
+        "subnets": directory.subnets(),
+        "password_policy": directory.password_policy(),
+        "organizational_units": directory.organizational_units(),
+        "groups": directory.groups(),
+        "users": directory.users(),
+        "memberships": directory.memberships(),
+        "fine_grained_policies": directory.fine_grained_policies(),
+        "policy_subjects": directory.policy_subjects(),
+        "kds_root_key": directory.kds_root_key(),
+        "service_accounts": directory.service_accounts(),
+        "laps": directory.laps(),
+        "gpo_links": directory.gpo_links(),
+        "dns_forwarders": dns.forwarders(),
+        "dns_zones": dns.zones(),
+        "dns_aging": dns.aging(),
+        "dns_conditional_forwarders": dns.conditional_forwarders(),
+        "dns_records": dns.records(),
+        "dns_scavenging": dns.scavenging(),
+        "dhcp_setup": dhcp.setup(),
+        "dhcp_authorization": dhcp.authorization(),
+        "dhcp_options": dhcp.options(),
+        "dhcp_scopes": dhcp.scopes(),
+        "dhcp_exclusions": dhcp.exclusions(),
+        "dhcp_scope_options": dhcp.scope_options(),
+        "dhcp_reservations": dhcp.reservations(),
+    }

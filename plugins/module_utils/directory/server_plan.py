@@ -1,0 +1,189 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Differences between declared and actual settings of the server itself: registry, DNS client, PowerShell modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .directory_plan import encryption_bits
+from .items import CREATE, Item, item
+
+if TYPE_CHECKING:
+    from .declared import Declaration
+    from .observed import Observation, Server
+
+SERVICES = "HKLM:\\SYSTEM\\CurrentControlSet\\Services"
+TIME = f"{SERVICES}\\W32Time"
+LAPS = "HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Policies\\LAPS"
+KERBEROS = "HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Policies\\System\\Kerberos\\Parameters"
+
+_SIGNING = {"none": 1, "required": 2}
+_BINDING = {"never": 0, "when_supported": 1, "always": 2}
+_FUTURE_TYPES = 0x7FFFFFE0
+"""Bits of SupportedEncryptionTypes that stand for "future encryption types" (CIS Windows Server 2022, 2.3.11.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A registry value the role wants."""
+
+    path: str
+    name: str
+    data: str
+    type: str
+
+
+def settings(declared: Declaration, *, primary: bool) -> list[Setting]:
+    """All registry values that a declaration asks for.
+
+    Args:
+        declared: the declaration.
+        primary: whether the server holds the PDC emulator: it alone takes its time from outside the domain.
+    """
+    found = [
+        *_time(declared, primary=primary),
+        # Microsoft ADV190023: LDAP channel binding and LDAP signing.
+        _dword(f"{SERVICES}\\NTDS\\Parameters", "LDAPServerIntegrity", _SIGNING[declared.ldap_signing]),
+        _dword(
+            f"{SERVICES}\\NTDS\\Parameters",
+            "LdapEnforceChannelBinding",
+            _BINDING[declared.ldap_channel_binding],
+        ),
+        # CIS Windows Server 2022, 2.3.11.4: types that this server offers as a client.
+        _dword(
+            KERBEROS,
+            "SupportedEncryptionTypes",
+            encryption_bits(declared.kerberos_encryption_types) | _FUTURE_TYPES,
+        ),
+        # Microsoft KB5021131 and CVE-2026-20833: types assumed for accounts that declare none.
+        _dword(
+            f"{SERVICES}\\KDC",
+            "DefaultDomainSupportedEncTypes",
+            encryption_bits(declared.kerberos_encryption_types),
+        ),
+    ]
+    if declared.laps.enabled:
+        # Microsoft Learn, "Configure policy settings for Windows LAPS": BackupDirectory 2 is Active Directory.
+        found += [
+            _dword(LAPS, "BackupDirectory", 2),
+            _dword(LAPS, "PasswordAgeDays", declared.laps.password_age_days),
+            _dword(LAPS, "PasswordComplexity", declared.laps.password_complexity),
+            _dword(LAPS, "PasswordLength", declared.laps.password_length),
+            _dword(LAPS, "ADPasswordEncryptionEnabled", int(declared.laps.encrypt)),
+            _dword(LAPS, "ADBackupDSRMPassword", int(declared.laps.dsrm)),
+        ]
+    own = {(value.path.casefold(), value.name.casefold()) for value in declared.registry}
+    kept = [value for value in found if (value.path.casefold(), value.name.casefold()) not in own]
+    return kept + [Setting(value.path, value.name, value.data, value.type) for value in declared.registry]
+
+
+def _dword(path: str, name: str, data: int) -> Setting:
+    return Setting(path, name, str(data), "dword")
+
+
+def _time(declared: Declaration, *, primary: bool) -> list[Setting]:
+    """Time: the PDC emulator follows outside servers, the others the domain (Microsoft Learn, W32Time registry)."""
+    values = [
+        _dword(
+            f"{TIME}\\TimeProviders\\VMICTimeProvider", "Enabled", int(declared.time_from_hypervisor)
+        )  # two sources of time in one virtual machine fight each other
+    ]
+    if not primary:
+        return [*values, Setting(f"{TIME}\\Parameters", "Type", "NT5DS", "string")]
+    if not declared.time_servers:
+        return values
+    peers = " ".join(f"{server},0x8" for server in declared.time_servers)
+    return [
+        *values,
+        Setting(f"{TIME}\\Parameters", "NtpServer", peers, "string"),
+        Setting(f"{TIME}\\Parameters", "Type", "NTP", "string"),
+        _dword(f"{TIME}\\Config", "AnnounceFlags", 5),
+    ]
+
+
+class ServerPlan:
+    """Compares a declaration with the server itself; each method answers one loop of the role."""
+
+    def __init__(self, declared: Declaration, observation: Observation) -> None:
+        self.declared = declared
+        self.found: Server = observation.server
+        forest = declared.promotion == "forest"
+        self.primary = self.found.primary if self.found.promoted else forest
+
+    def problems(self) -> list[str]:
+        """Sentences on what forbids making this server the domain controller that is declared."""
+        found = self.found
+        wanted = self.declared.domain
+        sentences = []
+        if found.promoted and found.domain.casefold() != wanted.casefold():
+            sentences.append(
+                f"domain_controller_domain: {found.hostname} is a domain controller of {found.domain}, not of {wanted};"
+                " a domain is not renamed or changed here"
+            )
+        if found.promoted and self.declared.hostname and found.hostname.casefold() != self.declared.hostname.casefold():
+            sentences.append(
+                f"domain_controller_hostname: {found.hostname} is a domain controller already; renaming one to"
+                f" {self.declared.hostname} is not done here (netdom computername)"
+            )
+        if found.role == "member" and self.declared.promotion == "forest":
+            sentences.append(
+                f"domain_controller_promotion: {found.hostname} is a member of {found.domain}; it cannot found a forest"
+            )
+        if not any(interface.addresses for interface in found.interfaces):
+            sentences.append(f"{found.hostname} has no IPv4 address; give it a static one first")
+        sentences += [
+            f"{found.hostname}: card {interface.name} has its address {', '.join(interface.addresses)} from DHCP;"
+            " a domain controller needs a static one (infogerance_servers[].networks[].address)"
+            for interface in found.interfaces
+            if interface.dhcp and interface.addresses
+        ]
+        if self.declared.laps.enabled and _build(found.version) and _build(found.version) < 17763:
+            sentences.append(
+                f"domain_controller_laps.enabled: {found.hostname} runs build {found.version};"
+                " Windows LAPS needs Windows Server 2019 or later"
+            )
+        return sentences
+
+    def registry(self) -> list[dict[str, str | int]]:
+        """All registry values of the declaration: win_registry_values compares them itself, in one command."""
+        return [
+            {
+                "path": wanted.path,
+                "name": wanted.name,
+                "type": wanted.type,
+                "data": int(wanted.data) if wanted.type in {"dword", "qword"} else wanted.data,
+            }
+            for wanted in settings(self.declared, primary=self.primary)
+        ]
+
+    def dns_client(self) -> list[Item]:
+        """Cards whose DNS servers differ: the declared ones, else the server itself."""
+        items = []
+        for interface in self.found.interfaces:
+            if not interface.addresses:
+                continue
+            servers = self.declared.dns_client_servers or (interface.addresses[0], "127.0.0.1")
+            if servers != interface.dns_servers:
+                items.append(
+                    item(interface.name, servers, foreseen=False, adapter=interface.name, servers=list(servers))
+                )
+        return items
+
+    def dsc_modules(self) -> list[Item]:
+        """PowerShell modules to install: those declared whose version is missing; DHCP's only where DHCP is."""
+        found = {module.name.casefold(): module.versions for module in self.found.powershell_modules}
+        return [
+            item(module.name, [CREATE], foreseen=False, name=module.name, version=module.version)
+            for module in self.declared.dsc_modules
+            if module.version not in found.get(module.name.casefold(), ())
+            and (self.declared.dhcp or module.name != "DhcpServerDsc")
+        ]
+
+
+def _build(version: str) -> int:
+    """Build number of a Windows version such as ``10.0.20348``; 0 when it has none."""
+    parts = version.split(".")
+    return int(parts[2]) if len(parts) > 2 and parts[2].isdigit() else 0
