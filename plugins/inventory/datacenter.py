@@ -46,6 +46,7 @@ options:
     env:
       - name: INFOGERANCE_DATACENTER_PASSWORD
   ca_file:
+    type: str
     env:
       - name: INFOGERANCE_DATACENTER_CA_FILE
   want_details:
@@ -69,7 +70,7 @@ options:
     description:
       - YAML file that holds the contract's data, as C(infogerance_contract) or as its content.
       - A relative path starts at the inventory file.
-    type: path
+    type: str
   floors:
     description: The contract's floors, instead of O(contract).
     type: list
