@@ -166,7 +166,7 @@ class _Judge:
         elif kind == "dict" and inner:
             converted, _given = self.level(inner, converted, [*where, name], {}, {})
         choices = option.get("choices")
-        if choices:
+        if choices and not any(str(choice).startswith("*") for choice in choices):  # "*regex*" stands for any text
             allowed = list(choices)
             if isinstance(converted, list):
                 converted = [self.choose(name, allowed, entry, where, several=True) for entry in converted]

@@ -98,6 +98,8 @@ def run_module(
             raise NotSimulated(  # noqa: TRY301 - one place turns every gap into a result
                 f"No installed collection documents {name}: the lab cannot judge its arguments."
             )
+        if "free_form" in doc.options and "_raw_params" in plain:  # documentation's name for a task's bare text
+            plain["free_form"] = plain.pop("_raw_params")
         judged = arguments.judge(
             doc, plain, internal=registration.internal, expand=lambda path: expand(server, path, user)
         )

@@ -81,8 +81,8 @@ class WinRMEndpoint:
         keyfile: str,
         *,
         faults: Faults | None = None,
-        boot_seconds: float = 1.0,
-        time_scale: float = 0.1,
+        boot_seconds: float = 0.5,
+        time_scale: float = 0.0,
         on_power_off: Callable[[], None] | None = None,
     ) -> None:
         """Prepare; nothing listens before ``start()``.
@@ -112,7 +112,7 @@ class WinRMEndpoint:
         self._sessions: WeakKeyDictionary[Any, Principal] = WeakKeyDictionary()
         self._handshakes: WeakKeyDictionary[Any, Handshake] = WeakKeyDictionary()
         self._runner: web.AppRunner | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._signalled = asyncio.Event()
         self._restart: asyncio.Task[None] | None = None
         self._workers = ThreadPoolExecutor(16, thread_name_prefix=f"winrm-{server.name}")
 
@@ -186,7 +186,10 @@ class WinRMEndpoint:
             return
 
         async def later() -> None:
-            await asyncio.sleep(self.server.shutdown_delay * self.time_scale + 0.05)
+            # The client ends its command first; one that does not is not waited for long.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._signalled.wait(), 0.3)
+            await asyncio.sleep(self.server.shutdown_delay * self.time_scale)
             if self.server.shutdown_request is None:  # aborted by shutdown /a
                 return
             if request == "reboot":
@@ -198,6 +201,7 @@ class WinRMEndpoint:
             if self.on_power_off is not None:
                 self.on_power_off()
 
+        self._signalled.clear()
         self._restart = asyncio.create_task(later())
 
     # -- requests ------------------------------------------------------------------------------------------------
@@ -301,6 +305,7 @@ class WinRMEndpoint:
                 command = found.commands.pop(soap.signalled(message.body), None)
                 if command is not None and command.task is not None and not command.done.is_set():
                     command.task.cancel()
+                self._signalled.set()
                 return soap.answer(message, "<rsp:SignalResponse/>")
             case _:
                 self._shells.pop(found.id, None)

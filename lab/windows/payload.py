@@ -158,6 +158,10 @@ def decode(command_line: str, stdin: bytes) -> Operation:
         if head.lstrip()[:1] == b"{":
             return _bootstrap(rest)
         return _legacy(rest)
+    if stdin.startswith(b"#!") or (stdin and "$input" in script and "ConvertFrom-Json" in script):
+        raise PayloadError(
+            "its module is not written in PowerShell, so that Windows cannot run it; use the win_ module."
+        )
     if stdin and re.search(r"File\]::Create\(\$path\)", script, re.IGNORECASE):
         return PutFile(_assigned(script, "path"), _lines(stdin))
     return _inline(script)

@@ -54,7 +54,6 @@ def _password(home: Path) -> str:
 
 async def _serve(options: argparse.Namespace) -> None:
     home: Path = options.home
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = Authority(home / "ca")
     password = _password(home)
     estate = Estate()
@@ -102,6 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     options = _arguments(argv)
     options.home = options.home.resolve()
+    options.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(options))
     return 0

@@ -129,6 +129,8 @@ class WindowsServer:
         self.home = home
         self.clock = clock or (lambda: datetime.now(UTC))
         self.faults = faults or Faults()
+        self.ca_file: str | None = None
+        """PEM file of the authority that the server trusts when it reaches for the lab's real services."""
         self.lock = threading.RLock()
         self._parent: WindowsServer | None = None
         self._sections: dict[str, dict[str, Any]] = {}
