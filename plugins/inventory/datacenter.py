@@ -164,7 +164,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.contract import floor as contract_floor
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter import factory, facts, grouping
-from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.base import plain
+from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.survey import described
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import InfogeranceError, InputError
 
 if TYPE_CHECKING:
@@ -206,8 +206,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._read_config_data(path)
         try:
             floors = self._floors(path)
-            described = self._described(path, use_cache=cache)
-            self._populate(described, floors)
+            self._populate(self._servers(path, use_cache=cache), floors)
         except InfogeranceError as error:
             raise AnsibleParserError(f"{path}: {error}") from error
 
@@ -234,7 +233,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             raise InputError(f"contract: {file} holds no mapping.")
         return contract_floor.load(data.get("infogerance_contract", data))
 
-    def _described(self, path: str, *, use_cache: bool) -> list[Mapping[str, Any]]:
+    def _servers(self, path: str, *, use_cache: bool) -> list[Mapping[str, Any]]:
         """Answer the described servers from the cache when it holds them, else from the datacenter."""
         self.load_cache_plugin()
         connection = self._connection()
@@ -243,10 +242,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if caching and use_cache and key in self._cache:
             cached: list[Mapping[str, Any]] = self._cache[key]
             return cached
-        described = self._read(connection)
+        servers = self._read(connection)
         if caching:
-            self._cache[key] = described
-        return described
+            self._cache[key] = servers
+        return servers
 
     def _key(self, path: str, connection: Mapping[str, Any]) -> str:
         """Answer a cache key that changes with whatever changes what is read; no secret is in it."""
@@ -257,9 +256,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _read(self, connection: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         datacenter = factory.datacenter(connection)
-        described_servers = [(facts.describe(server), server) for server in datacenter.landscape().servers]
+        servers = datacenter.landscape().servers
         taken = grouping.selected(
-            [described for described, _server in described_servers],
+            [facts.describe(server) for server in servers],
             templates=self.get_option("include_templates"),
             pools=[self._templated(name) for name in self.get_option("pools")],
             tags=[self._templated(label) for label in self.get_option("tags")],
@@ -267,25 +266,22 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         )
         if not self.get_option("want_details"):
             return taken
-        identifiers = {described["id"] for described in taken}
-        servers = [server for _described, server in described_servers if server.id in identifiers]
+        identifiers = {item["id"] for item in taken}
+        wanted = [server for server in servers if server.id in identifiers]
         parts, workers = self.get_option("details"), self.get_option("detail_workers")
         result: list[Mapping[str, Any]] = []
         failed: list[str] = []
-        for detail in datacenter.details(servers, parts, workers):
-            described = facts.describe(detail.server)
-            described["detail_error"] = detail.error
-            described["snapshots"] = plain(detail.snapshots)
-            result.append(described)
+        for detail in datacenter.details(wanted, parts, workers):
+            result.append(described(detail))
             if detail.error:
                 failed.append(f"{detail.server.name}: {detail.error}")
         if failed:
             self.display.warning(f"Details of {len(failed)} of {len(result)} servers could not be read. {failed[0]}")
         return result
 
-    def _populate(self, described: list[Mapping[str, Any]], floors: list[contract_floor.Floor]) -> None:
+    def _populate(self, servers: list[Mapping[str, Any]], floors: list[contract_floor.Floor]) -> None:
         families = self.get_option("families")
-        hosts = grouping.named(described, suffix_duplicates=self.get_option("duplicate_names") == "suffix")
+        hosts = grouping.named(servers, suffix_duplicates=self.get_option("duplicate_names") == "suffix")
         for family in families:
             self._family(family)
         known: set[str] = set()

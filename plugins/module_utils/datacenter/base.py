@@ -91,6 +91,7 @@ class Snapshot:
         description: free text.
         parent: name of the snapshot it follows, or None.
         with_memory: whether it holds the memory of the running server.
+        unfinished: what was cut short while it was taken or removed (`prepare`, `delete`), or None.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Snapshot:
     description: str = ""
     parent: str | None = None
     with_memory: bool = False
+    unfinished: str | None = None
 
 
 @dataclass(frozen=True)
@@ -325,8 +327,9 @@ class Datacenter:
         raise self._unsupported("Reading a server's configuration")
 
     def details(self, servers: Sequence[Server], parts: Iterable[str], workers: int) -> list[Detail]:
-        """Read parts (`config`, `agent`, `snapshots`) of many servers, at most `workers` at once.
+        """Read parts (`config`, `pending`, `agent`, `snapshots`) of many servers, at most `workers` at once.
 
+        `pending` needs `config`, and `agent` is matched to the interfaces that `config` gives.
         The failure of one server is in its own `Detail` and costs nothing to the others.
         """
         raise self._unsupported("Reading details of many servers")

@@ -67,7 +67,7 @@ def describe(server: Server) -> dict[str, Any]:
         "os": server.os,
         "address": address(server),
         "disks": [_disk(disk) for disk in server.disks] if detailed else None,
-        "networks": [_network(nic) for nic in server.nics] if detailed else None,
+        "networks": [_network(nic) for nic in server.nics] if detailed or server.nics else None,
         "uuid": server.uuid,
         "protected": server.protected,
         "description": server.description,

@@ -98,7 +98,7 @@ class Provisioner:
         """
         server = situation.server
         try:
-            _refuse_locked(server)
+            refuse_locked(server)
             self._perform(change, situation)
         except LockedError as error:
             self._patience.wait(error)
@@ -130,6 +130,11 @@ class Provisioner:
             datacenter.set_power(server, power, hard=self._spec.force, timeout=self._shutdown_timeout)
 
 
-def _refuse_locked(server: Server | None) -> None:
+def refuse_locked(server: Server | None) -> None:
+    """Refuse to touch a server that another operation locks.
+
+    Raises:
+        LockedError: it is; the sentence names the lock.
+    """
     if server is not None and server.lock is not None and server.lock not in _HARMLESS:
         raise LockedError(f"{server.label} is locked by {server.lock!r}.", server.lock)

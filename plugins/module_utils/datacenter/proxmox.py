@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.proxmox_transport import Transport
 
-PARTS = ("config", "agent", "snapshots")
-
 
 class Proxmox(Datacenter):
     """Proxmox VE behind the datacenter's protocol.
@@ -110,8 +108,12 @@ class Proxmox(Datacenter):
         detail, errors = Detail(server), []
         if "config" in parts:
             try:
-                config = self._api.get(f"{_path(server)}/config", f"reading {server.label}", retry=False, current=1)
+                doing = f"reading {server.label}"
+                config = self._api.get(f"{_path(server)}/config", doing, retry=False, current=1)
                 detail = replace(detail, server=reading.detailed(server, config))
+                if "pending" in parts:
+                    pending = self._api.get(f"{_path(server)}/pending", doing, retry=False)
+                    detail = replace(detail, server=reading.detailed(server, config, pending))
             except InfogeranceError as error:
                 errors.append(str(error))
         if "agent" in parts and server.power is Power.ON and _may_have_agent(detail.server):

@@ -307,6 +307,7 @@ def snapshots(items: Iterable[Mapping[str, Any]]) -> list[Snapshot]:
             description=str(item.get("description") or "").rstrip("\n"),
             parent=item.get("parent") or None,
             with_memory=flag(item.get("vmstate")),
+            unfinished=item.get("snapstate") or None,
         )
         for item in items
         if item.get("name") != "current"
@@ -315,12 +316,20 @@ def snapshots(items: Iterable[Mapping[str, Any]]) -> list[Snapshot]:
 
 
 def with_addresses(known: Server, interfaces: Iterable[Mapping[str, Any]]) -> Server:
-    """Answer a server whose interfaces carry what the guest agent reports, matched by hardware address."""
+    """Answer a server whose interfaces carry what the guest agent reports, matched by hardware address.
+
+    Without the configuration the interfaces are those that the guest names.
+    """
     reported: dict[str, tuple[str, ...]] = {}
+    names: dict[str, str] = {}
     for item in interfaces:
         mac = str(item.get("hardware-address") or "").upper()
         addresses = [str(entry.get("ip-address")) for entry in item.get("ip-addresses") or ()]
         usable = tuple(entry for entry in addresses if not entry.startswith(("127.", "::1", "fe80:", "169.254.")))
         if mac and usable:
             reported[mac] = (*reported.get(mac, ()), *usable)
+            names.setdefault(mac, str(item.get("name") or mac))
+    if not known.detailed:
+        cards = [Nic(names[mac], mac, "", "", addresses=addresses) for mac, addresses in reported.items()]
+        return replace(known, nics=tuple(cards))
     return replace(known, nics=tuple(replace(nic, addresses=reported.get(nic.mac or "", ())) for nic in known.nics))
