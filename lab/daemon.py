@@ -27,6 +27,7 @@ from lab.datacenter import Datacenter, StateError
 from lab.faults import FaultDesk
 from lab.guests import Guest, GuestError, GuestSpec, House
 from lab.linux.containers import Container, containers
+from lab.linux.packages import PROGRAM as PACKAGE_PROXY
 from lab.linux.platform import LinuxPlatform
 from lab.mirror import Mirror
 from lab.network import Network, NetworkError, check_port_free, require_root
@@ -81,6 +82,28 @@ def hold(where: Instance) -> Iterator[IO[str]]:
         yield lock
 
 
+def end_orphans(program: str, argument: str) -> list[str]:
+    """End the processes of a program that were started with this argument. Returns them in words."""
+    ended = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:  # it ended meanwhile
+            continue
+        if words[0] != program or argument not in words:
+            continue
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process.name), number)
+            deadline = time.monotonic() + 5
+            while process.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+        ended.append(f"{Path(program).name}, process {process.name}")
+    return ended
+
+
 class Lab:
     """One instance from nothing to running and back."""
 
@@ -130,6 +153,7 @@ class Lab:
         await self.control.start()
         self.linux = LinuxPlatform(self.where, self._say)
         self._say("cleaning up after an earlier lab")
+        await self._end_orphans()
         await self._stop_containers()
         cleaned = self.network.up()
         if cleaned:
@@ -202,6 +226,12 @@ class Lab:
         running = [container for container in await self._containers() if await container.pid()]
         await asyncio.gather(*(container.stop(0) for container in running))
 
+    async def _end_orphans(self) -> list[str]:
+        """End the package proxy of a lab that was killed. Returns what was ended."""
+        if self.linux is None:
+            return []
+        return await asyncio.to_thread(end_orphans, PACKAGE_PROXY, str(self.linux.proxy.state))
+
     async def _remove_orphans(self) -> None:
         """Remove the containers of servers that the datacenter does not have."""
         known = {self.network.namespace(vm.vmid) for vm in self.pve.vms}
@@ -255,6 +285,7 @@ class Lab:
         except GuestError:  # without podman there is no container either
             self.linux = None
         if self.linux is not None:
+            found += await self._end_orphans()
             await self._stop_containers()
             if purge:
                 found += [f"container {name}" for name in await self.linux.sweep()]
