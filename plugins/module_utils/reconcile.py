@@ -91,6 +91,8 @@ def _text(value: Any) -> str:
     """Answer a value on one line, lists in their order and booleans as YAML writes them."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, list | tuple):
         return ", ".join(_text(item) for item in value) or "none"
     if isinstance(value, dict):

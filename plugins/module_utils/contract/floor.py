@@ -68,7 +68,8 @@ class Shortfall:
 
     def sentence(self) -> str:
         """Answer what is short and which article asks for more."""
-        words = {"cpus": "CPUs", "memory_gib": "GiB of memory", "disk_gib": "GiB of disk"}[self.what]
+        cpus = "CPU" if self.has == 1 else "CPUs"
+        words = {"cpus": cpus, "memory_gib": "GiB of memory", "disk_gib": "GiB of disk"}[self.what]
         return f"{self.has:g} {words}, and article {self.article} of the contract asks for at least {self.needs:g}"
 
 

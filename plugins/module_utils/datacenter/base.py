@@ -350,7 +350,12 @@ class Datacenter:
         raise self._unsupported("Creating a server from a template")
 
     def configure_server(self, server: Server, settings: Mapping[str, Any]) -> None:
-        """Write settings of a server in one go: names as the attributes of `Server`, `networks` for its interfaces.
+        """Write settings of a server in one go.
+
+        Args:
+            server: as it was read.
+            settings: by name: `cpus`, `memory_gib`, `tags`, `networks`, `protected`, `description`, `dns_servers`,
+                `dns_domain`, `admin_user`, `ssh_keys`.
 
         Raises:
             ConflictError: the server changed since it was read.

@@ -144,12 +144,12 @@ def _refuse_replacement(spec: ServerSpec, server: Server) -> None:
         )
     for what, unit, has, wants in (
         ("CPUs", "", server.cpus, spec.cpus),
-        ("memory", " MiB", server.memory_mib, spec.memory_mib),
+        ("memory", " GiB", server.memory_gib, None if spec.memory_mib is None else spec.memory_mib / 1024),
     ):
         if wants is not None and wants < has:
             raise InputError(
-                f"{server.label} has {has}{unit} of {what} and {wants}{unit} are declared: a server is never shrunk. "
-                f"Declare at least {has}{unit}."
+                f"{server.label} has {has:g}{unit} {what} and {wants:g}{unit} {what} are declared: a server is never "
+                f"shrunk. Declare at least {has:g}{unit}."
             )
 
 
@@ -162,7 +162,7 @@ def _configuration(spec: ServerSpec, server: Server) -> Change | None:
     fresh = _unfinished(server)
     wanted: dict[str, Any] = {
         "cpus": spec.cpus,
-        "memory_mib": spec.memory_mib,
+        "memory_gib": None if spec.memory_mib is None else spec.memory_mib / 1024,
         "tags": labels.wanted(
             [tag for tag in server.tags if tag.startswith(labels.SYSTEM)] if fresh else server.tags,
             functions=spec.functions,
@@ -180,7 +180,7 @@ def _configuration(spec: ServerSpec, server: Server) -> Change | None:
     }
     current: dict[str, Any] = {
         "cpus": server.cpus,
-        "memory_mib": server.memory_mib,
+        "memory_gib": server.memory_gib,
         "tags": sorted(server.tags),
         "protected": bool(server.protected),
         "description": server.description,

@@ -204,7 +204,7 @@ class Proxmox(Datacenter):
 
     def set_power(self, server: Server, power: Power, *, hard: bool = False, timeout: int = 300) -> None:
         """Start, resume or shut down a server."""
-        if power is Power.ON:
+        if power == Power.ON:
             verb = "resume" if server.power is Power.SUSPENDED and server.lock != "suspended" else "start"
             self._api.task("post", f"{_path(server)}/status/{verb}", f"starting {server.label}")
             return
@@ -223,9 +223,10 @@ class Proxmox(Datacenter):
 
     def migrate(self, server: Server, host: str) -> None:
         """Move a server; a running one moves without being stopped, with its local disks."""
-        online = {"online": 1, "with-local-disks": 1} if server.power is Power.ON else {}
+        online = 1 if server.power is Power.ON else None
         doing = f"moving {server.label} to {host}"
-        self._api.task("post", f"{_path(server)}/migrate", doing, target=host, **online)
+        disks = {"with-local-disks": 1}
+        self._api.task("post", f"{_path(server)}/migrate", doing, target=host, online=online, **disks)
 
     def delete_server(self, server: Server) -> None:
         """Delete a server with its disks and its entries in jobs."""

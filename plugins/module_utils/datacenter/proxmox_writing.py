@@ -70,8 +70,8 @@ def settings(known: Server, wanted: Mapping[str, Any]) -> dict[str, Any]:
                 values["sockets"] = 1
             if "vcpus" in raw:
                 deleted.append("vcpus")
-        elif name == "memory_mib":
-            values["memory"] = value
+        elif name == "memory_gib":
+            values["memory"] = round(value * 1024)
         elif name == "protected":
             values["protection"] = int(value)
         elif name == "networks":
