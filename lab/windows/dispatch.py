@@ -100,6 +100,8 @@ def run_module(
             )
         if "free_form" in doc.options and "_raw_params" in plain:  # documentation's name for a task's bare text
             plain["free_form"] = plain.pop("_raw_params")
+        if registration.document is not None:
+            doc = registration.document(server, doc, plain)
         judged = arguments.judge(
             doc, plain, internal=registration.internal, expand=lambda path: expand(server, path, user)
         )
@@ -204,5 +206,5 @@ def variables(server: WindowsServer, user: str) -> dict[str, str]:
     if "environment" in registry.SECTIONS:
         for key, entry in server.section("environment").get("machine", {}).items():
             if key not in {"temp", "tmp", "username"}:
-                values[key] = str(entry["value"])
+                values[key] = str(entry["value"]).replace("%SystemRoot%", r"C:\Windows")
     return values
