@@ -41,7 +41,7 @@ class FilterModule:
         """Give each filter by its name."""
         return {
             "windows_applicable": _told(declared.applicable),
-            "windows_baseline_plan": _told(baseline.plan),
+            "windows_plan": _told(baseline.plan),
             "windows_merge": _told(declared.merge),
             "windows_registry_consequences": _told(registry_policy.registry_consequences),
             "windows_registry_values": _told(registry_policy.registry_values),

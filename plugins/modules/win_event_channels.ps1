@@ -22,7 +22,7 @@ $spec = @{
                 name = @{ type = 'str'; required = $true }
                 enabled = @{ type = 'bool' }
                 max_size_mib = @{ type = 'int' }
-                mode = @{ type = 'str'; choices = @($modes.Keys) }
+                mode = @{ type = 'str'; choices = 'circular', 'archive', 'retain' }
             }
         }
     }

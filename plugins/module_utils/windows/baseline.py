@@ -27,19 +27,25 @@ def plan(declaration: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, 
     """Compare a whole declaration with the state that ``win_baseline_info`` returned.
 
     Args:
-        declaration: ``services``, ``firewall`` (``rules``, ``group``, ``purge``, ``disabled_groups``), ``rights``,
-            ``users`` and ``groups``; what is missing is not compared.
+        declaration: ``services``, ``firewall`` (``rules``, ``group``, ``purge``, ``absent``,
+            ``disabled_groups``), ``rights``, ``users`` and ``groups``; what is missing is not compared.
         state: Result of ``win_baseline_info``.
 
     Returns:
         What must change, by the same names; ``disabled_groups`` for groups of Windows' own firewall rules.
     """
-    firewall = declaration.get("firewall", {"rules": [], "group": "", "purge": False, "disabled_groups": []})
+    firewall = declaration.get(
+        "firewall", {"rules": [], "group": "", "purge": False, "absent": [], "disabled_groups": []}
+    )
     controller = bool(state["domain_controller"])
     return {
         "services": service_changes(declaration.get("services", []), state["services"]),
         "firewall": firewall_changes(
-            firewall["rules"], state["firewall_rules"], firewall["group"], purge=firewall["purge"]
+            firewall["rules"],
+            state["firewall_rules"],
+            firewall["group"],
+            purge=firewall["purge"],
+            absent=firewall["absent"],
         ),
         "disabled_groups": enabled_groups(firewall["disabled_groups"], state["firewall_rules"]),
         "rights": right_changes(declaration.get("rights", []), state["user_rights"], state["sids"]),

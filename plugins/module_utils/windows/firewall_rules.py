@@ -50,7 +50,12 @@ def _same_rule(declared: Mapping[str, Any], rule: Mapping[str, Any], group: str)
 
 
 def firewall_changes(
-    declared: Sequence[Mapping[str, Any]], current: Sequence[Mapping[str, Any]], group: str, *, purge: bool
+    declared: Sequence[Mapping[str, Any]],
+    current: Sequence[Mapping[str, Any]],
+    group: str,
+    *,
+    purge: bool,
+    absent: Sequence[str] = (),
 ) -> list[Entry]:
     """Rules to write or remove, as ``win_firewall_rule`` takes them.
 
@@ -59,6 +64,7 @@ def firewall_changes(
         current: ``firewall_rules`` of ``win_baseline_info``.
         group: Group that marks the rules as declared here.
         purge: Whether rules of that group that are no longer declared go away.
+        absent: Names of rules that go away, whatever their group.
     """
     changes = []
     names = set()
@@ -84,9 +90,8 @@ def firewall_changes(
         if rule.get("icmp_type_code"):
             change["icmp_type_code"] = list(rule["icmp_type_code"])
         changes.append(change)
-    if purge:
-        stale = sorted({rule["name"] for rule in current if rule["group"] == group} - names)
-        changes += [{"name": name, "state": "absent"} for name in stale]
+    stale = {rule["name"] for rule in current if rule["name"] in absent or (purge and rule["group"] == group)}
+    changes += [{"name": name, "state": "absent"} for name in sorted(stale - names)]
     return changes
 
 

@@ -84,6 +84,8 @@ def group_changes(
 def user_changes(declared: Sequence[Mapping[str, Any]], current: Sequence[Mapping[str, Any]]) -> list[Entry]:
     """Local users to create, change or remove; passwords stay out: the task takes them by the user's name.
 
+    Entries are the arguments of ``win_user``, with ``declared_name``, by which the task finds the password.
+
     Args:
         declared: ``name``, or ``rid`` for a built-in user whose name depends on the language; ``state``, ``enabled``,
             ``full_name``, ``description``, ``password_never_expires``.

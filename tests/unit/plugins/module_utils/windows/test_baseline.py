@@ -248,6 +248,9 @@ class TestFirewall:
             {"name": "G: old", "state": "absent"}
         ]
         assert firewall_rules.firewall_changes([DECLARED_RULE], current, "G", purge=False) == []
+        assert firewall_rules.firewall_changes(
+            [DECLARED_RULE], current, "G", purge=False, absent=["other", "G: WinRM"]
+        ) == [{"name": "other", "state": "absent"}]
 
     def test_icmp_has_no_port(self):
         wanted = {"name": "ping", "protocol": "icmpv4", "icmp_type_code": ["8:*"]}
@@ -399,7 +402,7 @@ STATE = {
 DECLARATION = {
     "rights": [{"name": "SeA", "users": ["S-1-5-32-546"]}],
     "users": [{"name": "secours"}],
-    "firewall": {"rules": [DECLARED_RULE], "group": "G", "purge": True, "disabled_groups": []},
+    "firewall": {"rules": [DECLARED_RULE], "group": "G", "purge": True, "absent": [], "disabled_groups": []},
 }
 
 
