@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import urllib.parse
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -78,7 +79,7 @@ class Base(FakePve):  # type: ignore[misc]  # fakepve publishes no types
     def _record(self, request: web.Request, body: bytes) -> None:
         super()._record(request, body)
         text = redact(body, request.content_type).decode(errors="replace")
-        path = request.path_qs if request.method in ("GET", "HEAD") else request.path
+        path = request.path_qs if request.method in ("GET", "HEAD", "DELETE") else request.path
         request[JOURNAL_ENTRY] = self.journal.note(request.method, path, request.get(USER), text)
 
     # --------------------------------------------------------------- answers
@@ -107,8 +108,18 @@ class Base(FakePve):  # type: ignore[misc]  # fakepve publishes no types
                 return web.json_response({"data": []})
             if not modelled(request.method, match.template):
                 raise PveError(501, f"the lab does not simulate {request.method} {match.template}")
+            await self._refuse_blanks(request)
         response: web.Response = await super()._answer(request, handler, generic, path_node)
         return response
+
+    @staticmethod
+    async def _refuse_blanks(request: web.Request) -> None:
+        """An empty form value would be lost on its way (urllib drops it), and its change with it."""
+        if request.content_type == "application/x-www-form-urlencoded":
+            fields = urllib.parse.parse_qsl((await request.read()).decode(errors="replace"), keep_blank_values=True)
+            for name, value in fields:
+                if not value:
+                    raise PveError(501, f"the lab does not simulate the empty parameter '{name}': name it in 'delete'")
 
     async def synthesise(self, match: Any, method: str, info: Any, user: str | None, values: Values) -> Any:
         """Directory listings only: an answer invented from the schema would be a lie."""

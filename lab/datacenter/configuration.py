@@ -13,10 +13,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aiohttp import web
 from fakepve.lxc import format_size
 from fakepve.model import PveError, TaskError
 from fakepve.qemu import DRIVE_KEY, is_cdrom, join_drive, split_drive, volume_ref, with_mac
 from fakepve.routing import die, param_error, split_list
+from fakepve.server import USER, params
 
 from lab.datacenter import hardware
 from lab.datacenter.power import Power
@@ -127,6 +129,12 @@ class Configuration(Power):
         for key, value in request.updates.items():
             self.check_bridge(user, key, value)
 
+    @staticmethod
+    def check_import(key: str, value: Any) -> None:
+        """Refuse what the lab cannot read: disks of elsewhere."""
+        if "import-from=" in str(value):
+            raise PveError(501, f"the lab does not simulate importing a disk ({key}: import-from)")
+
     def check_bridge(self, user: str, key: str, value: Any) -> None:
         """PVE 8 and later: using a bridge needs SDN.Use on it (``/sdn/zones/localnetwork/<bridge>[/<vlan>]``)."""
         if NIC.fullmatch(key):
@@ -136,6 +144,24 @@ class Configuration(Power):
                 self.require(user, f"/sdn/zones/localnetwork/{props['bridge']}{vlan}", "SDN.Use")
 
     # ------------------------------------------------------------------ apply
+
+    async def _config_put(self, request: web.Request) -> web.Response:
+        """PUT config, with the values as the schema types them."""
+        values = self._verify(request, await params(request))
+        await self._apply_config(self._vm(request), request[USER], values)
+        return web.json_response({"data": None})
+
+    async def _config_post(self, request: web.Request) -> web.Response:
+        """POST config: the same as a task."""
+        values = self._verify(request, await params(request))
+        vm, user = self._vm(request), request[USER]
+        self.need_quorum()
+
+        async def body() -> None:
+            await self._apply_config(vm, user, values)
+
+        upid = await self.task(vm.node, "qmconfig", vm.vmid, user, body)
+        return web.json_response({"data": upid})
 
     async def _apply_config(self, vm: FakeVm, user: str, p: Values) -> None:
         self.need_quorum()
@@ -167,6 +193,7 @@ class Configuration(Power):
     def _check_values(self, vm: FakeVm, user: str, request: Request) -> None:
         """Refuse the whole call before any of it is done."""
         for key, value in request.updates.items():
+            self.check_import(key, value)
             if DRIVE_KEY.match(key) and not self._is_present(vm, key, value):
                 self._qm_check_drive(user, vm.vmid, vm.pool, key, value, None)
         order = str(request.updates.get("boot", ""))
@@ -225,7 +252,7 @@ class Configuration(Power):
                 self._set_aside(vm, str(vm.config[key]))
             vm.config[key] = value
             vm.pending.pop(key, None)
-        elif vm.config.get(key) == value:
+        elif str(vm.config.get(key)) == str(value):
             vm.pending.pop(key, None)
         else:
             vm.pending[key] = value

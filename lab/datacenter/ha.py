@@ -221,7 +221,22 @@ class HighAvailability(Migration):
     # ------------------------------------------------------------------ rules
 
     def _rule_of(self, v: Values, base: Rule | None = None) -> Rule:
-        """The rule a call describes; raises PveError for nodes and servers that do not exist."""
+        """The rule a call describes; raises PveError for what makes no sense.
+
+        PVE's published schema lists no parameters for rules, so that they are judged here.
+        """
+        known = {"rule", "type", "resources", "nodes", "strict", "affinity", "disable", "comment", "delete", "digest"}
+        for key in v:
+            if key not in known:
+                raise param_error(**{key: "property is not defined in schema"})
+        for key in ("rule", "type") if base is None else ("rule",):
+            if key not in v:
+                raise param_error(**{key: "property is missing and it is not optional"})
+        if v.get("type", "node-affinity") not in ("node-affinity", "resource-affinity"):
+            raise param_error(type=f"value '{v['type']}' does not have a value in the enumeration")
+        for key in ("strict", "disable"):
+            if str(v.get(key, 0)) not in ("0", "1"):
+                raise param_error(**{key: "type check ('boolean') failed"})
         rule = Rule(**asdict(base)) if base else Rule(v["rule"], v["type"])
         if base and v.get("type", base.type) != base.type:
             raise param_error(type=f"cannot change the type of rule '{base.rule}'")
@@ -230,9 +245,12 @@ class HighAvailability(Migration):
         if "nodes" in v:
             pairs = [item.partition(":") for item in split_list(v["nodes"])]
             rule.nodes = {name: int(priority or 0) for name, _colon, priority in pairs}
-        for key in ("strict", "affinity", "disable", "comment"):
+        for key in ("affinity", "comment"):
             if key in v:
                 setattr(rule, key, v[key])
+        for key in ("strict", "disable"):
+            if key in v:
+                setattr(rule, key, int(v[key]))
         for key in split_list(v.get("delete")):
             setattr(rule, key, getattr(Rule("", ""), key))
         for name in rule.nodes:
@@ -272,9 +290,10 @@ class HighAvailability(Migration):
 
     async def _rule_create(self, v: Values, _user: str) -> None:
         self.need_quorum()
-        if v["rule"] in self.rules:
-            raise param_error(rule=f"HA rule '{v['rule']}' already exists")
-        self.rules[v["rule"]] = self._rule_of(v)
+        rule = self._rule_of(v)
+        if rule.rule in self.rules:
+            raise param_error(rule=f"HA rule '{rule.rule}' already exists")
+        self.rules[rule.rule] = rule
 
     def _rule(self, name: str) -> Rule:
         if name not in self.rules:

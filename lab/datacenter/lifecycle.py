@@ -38,19 +38,11 @@ class Lifecycle(Configuration):
     def _install(self, template: Template) -> None:
         system = self.settings.systems[template.system]
         vm = self.add_vm(template.vmid, template.name, node=template.node, template=True)
-        store = self.storages[template.storage]
         disk = f"base-{template.vmid}-disk-0"
         image = f"vm-{template.vmid}-cloudinit"
         now = int(time.time())
-        for name, size in ((disk, template.disk_gib * GIB), (image, CLOUDINIT_BYTES)):
-            store["volumes"][name] = {
-                "content": "images",
-                "format": "raw",
-                "size": size,
-                "vmid": template.vmid,
-                "ctime": now,
-            }
-            store["avail"] -= size
+        self._put_volume(template.storage, disk, template.disk_gib * GIB, template.vmid)
+        self._put_volume(template.storage, image, CLOUDINIT_BYTES, template.vmid)
         vm.config.update(
             {
                 "agent": "enabled=1",
@@ -72,6 +64,18 @@ class Lifecycle(Configuration):
         )
         self.systems[vm.vmid] = template.system
 
+    def _put_volume(self, storage: str, name: str, size: int, vmid: int) -> None:
+        """Allocate a volume of this size in bytes under a name of our own."""
+        store = self.storages[storage]
+        store["volumes"][name] = {
+            "content": "images",
+            "format": "raw",
+            "size": size,
+            "vmid": vmid,
+            "ctime": int(time.time()),
+        }
+        store["avail"] -= size
+
     # --------------------------------------------------------- create, clone
 
     async def _qm_create(self, v: Values, user: str) -> str:
@@ -83,8 +87,7 @@ class Lifecycle(Configuration):
             self.require(user, "/", "Sys.Console")
         for key, value in v.items():
             self.check_bridge(user, key, value)
-            if "import-from=" in str(value):
-                raise PveError(501, f"the lab does not simulate importing a disk ({key}: import-from)")
+            self.check_import(key, value)
         plain = {key: value for key, value in v.items() if key not in ("start", "ha-managed")}
         upid: str = await super()._qm_create(plain, user)
 
@@ -141,13 +144,7 @@ class Lifecycle(Configuration):
             volume, props = split_drive(str(vm.config[key]))
             target = storage or volume_ref(volume)[0]
             name = f"vm-{vm.vmid}-cloudinit"
-            self.storages[target].setdefault("volumes", {})[name] = {
-                "content": "images",
-                "format": "raw",
-                "size": CLOUDINIT_BYTES,
-                "vmid": vm.vmid,
-                "ctime": int(time.time()),
-            }
+            self._put_volume(target, name, CLOUDINIT_BYTES, vm.vmid)
             vm.config[key] = join_drive(f"{target}:{name}", props)
 
     def _drop_unfinished(self, vm: FakeVm) -> None:

@@ -1,7 +1,7 @@
 # Copyright: Contributors to cnosf.infogerance
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A datacenter that listens on loopback, with guests that only remember what was asked of them, and proxmoxer on the other side."""
+"""A datacenter on loopback, with guests that only remember what was asked of them, and proxmoxer in front of it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakepve import next_loopback
+from proxmoxer import ProxmoxAPI
+
 from lab.authority import Authority
 from lab.credentials import API_USER
 from lab.datacenter import Datacenter
 from lab.guests import AgentReport, GuestError, GuestSpec, House
 from lab.settings import load
-from proxmoxer import ProxmoxAPI
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
