@@ -17,6 +17,7 @@ from lab.guests import AgentReport, Guest, GuestError, GuestSpec, House
 from lab.linux import agent, seed
 from lab.linux.commands import CommandError, LinuxLabError
 from lab.linux.containers import POWERED_OFF, REBOOTED, Container, Limits, watch
+from lab.linux.faults import LinuxFaults
 from lab.linux.images import REPOSITORY
 from lab.network import NetworkError
 
@@ -62,6 +63,7 @@ class LinuxGuest:
         self.container = Container(runtime, house.instance.number, house.network.namespace(spec.vmid))
         self.home = house.home / "linux" / spec.folder
         self.hang_at_reboot = False
+        self.faults = LinuxFaults(self)
         self._pid = 0
         self._ready = False
         self._booted_at = 0.0
@@ -72,6 +74,11 @@ class LinuxGuest:
     def name(self) -> str:
         """The server's name."""
         return self.spec.name
+
+    @property
+    def pid(self) -> int:
+        """Process number of its first process on this machine; 0 while it is off."""
+        return self._pid
 
     # ----------------------------------------------------------------- power
 
@@ -86,6 +93,7 @@ class LinuxGuest:
         async with self._lock:
             if self._pid:
                 return
+            self.hang_at_reboot = False  # a power cycle heals it
             if await self._take_over():
                 return
             if not await self.container.exists():
