@@ -243,7 +243,7 @@ changes:
       description: Settings after.
       type: dict
 reboot_required:
-  description: Whether a setting waits for a restart of the server. RV(server.pending) says which.
+  description: Whether a setting waits for a restart of the server. C(server.pending) says which.
   returned: success
   type: bool
 conformity:

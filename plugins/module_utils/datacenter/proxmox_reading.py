@@ -216,7 +216,7 @@ def cpus(config: Mapping[str, Any]) -> int:
 
 def memory_mib(config: Mapping[str, Any]) -> int:
     """Answer the memory in MiB; Proxmox gives 512 to a guest that says nothing."""
-    return int(str(config.get("memory", 512)).split(",")[0].removeprefix("current="))
+    return int(str(config.get("memory", 512)).split(",", maxsplit=1)[0].removeprefix("current="))
 
 
 def _natural(key: str) -> tuple[str, int]:

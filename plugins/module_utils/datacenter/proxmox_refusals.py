@@ -67,6 +67,11 @@ def refusal(endpoint: str, doing: str, status: int, message: str, fields: object
 
 def failure(doing: str, text: str) -> InfogeranceError:
     """Answer the error that a sentence of Proxmox VE means, from an answer or from the end of a task."""
+    return recognised(doing, text) or EngineError(f"{doing}: Proxmox VE answered: {text}")
+
+
+def recognised(doing: str, text: str) -> InfogeranceError | None:
+    """Answer the error of a sentence that calls for something of its own, None for any other."""
     if found := _LOCK.search(text):
         return LockedError(f"{doing}: the server is locked by {found['lock']!r}.", found["lock"])
     if _FILE_LOCK.search(text):
@@ -85,7 +90,7 @@ def failure(doing: str, text: str) -> InfogeranceError:
             f"{doing}: the cluster has lost its quorum and takes no change ({text}). Bring back enough hosts, "
             "then run again."
         )
-    return EngineError(f"{doing}: Proxmox VE answered: {text}")
+    return None
 
 
 def _forbidden(doing: str, text: str) -> InfogeranceError:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter import proxmox_refusals as refusals
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import (
     AuthenticationError,
-    EngineError,
     InfogeranceError,
     TaskError,
     UnreachableError,
@@ -159,8 +158,8 @@ class Transport:
         reason = str(status.get("exitstatus") or "unknown")
         if reason == "OK" or reason.startswith("WARNINGS"):
             return
-        meaning = refusals.failure(doing, reason)
-        if type(meaning) is not EngineError:
+        meaning = refusals.recognised(doing, reason)
+        if meaning is not None:
             raise meaning
         raise TaskError(f"{doing}: the task ended in an error: {reason}. See {upid} on {host}.", upid, reason)
 
@@ -168,7 +167,7 @@ class Transport:
 def _reason(error: Exception) -> str:
     """Answer the innermost reason of a nested network error, which is the one that tells something."""
     inner: BaseException = error
-    for _ in range(8):
+    for _depth in range(8):
         nested = getattr(inner, "reason", None) or (inner.args[0] if inner.args else None) or inner.__cause__
         if not isinstance(nested, BaseException):
             break
