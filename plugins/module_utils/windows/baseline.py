@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def plan(declaration: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, list[Any]]:
+def plan(declaration: Mapping[str, Any], state: Mapping[str, Any], *, strict: bool = True) -> dict[str, list[Any]]:
     """Compare a whole declaration with the state that ``win_baseline_info`` returned.
 
     Args:
         declaration: ``services``, ``firewall`` (``rules``, ``group``, ``purge``, ``absent``,
             ``disabled_groups``), ``rights``, ``users`` and ``groups``; what is missing is not compared.
         state: Result of ``win_baseline_info``.
+        strict: Whether a name that the server does not know is an error; false while this run may still make it.
 
     Returns:
         What must change, by the same names; ``disabled_groups`` for groups of Windows' own firewall rules.
@@ -48,7 +49,9 @@ def plan(declaration: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, 
             absent=firewall["absent"],
         ),
         "disabled_groups": enabled_groups(firewall["disabled_groups"], state["firewall_rules"]),
-        "rights": right_changes(declaration.get("rights", []), state["user_rights"], state["sids"]),
+        "rights": right_changes(declaration.get("rights", []), state["user_rights"], state["sids"], strict=strict),
         "users": [] if controller else user_changes(declaration.get("users", []), state["users"]),
-        "groups": [] if controller else group_changes(declaration.get("groups", []), state["groups"], state["sids"]),
+        "groups": []
+        if controller
+        else group_changes(declaration.get("groups", []), state["groups"], state["sids"], strict=strict),
     }

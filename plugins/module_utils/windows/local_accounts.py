@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from ansible_collections.cnosf.infogerance.plugins.module_utils.windows.declared import Entry
 
 
-def _sid(principal: str, sids: Mapping[str, str | None]) -> str:
+def _sid(principal: str, sids: Mapping[str, str | None], *, strict: bool) -> str | None:
     if principal.startswith("S-1-"):
         return principal
     sid = {name.casefold(): value for name, value in sids.items()}.get(principal.casefold())
-    if sid is None:
+    if sid is None and strict:
         raise InputError(f"the server knows no account or group {principal}: correct the name or give its SID")
     return sid
 
 
 def right_changes(
-    declared: Sequence[Mapping[str, Any]], current: Mapping[str, Sequence[str]], sids: Mapping[str, str | None]
+    declared: Sequence[Mapping[str, Any]],
+    current: Mapping[str, Sequence[str]],
+    sids: Mapping[str, str | None],
+    *,
+    strict: bool = True,
 ) -> list[Entry]:
     """Rights to add or remove, as ``win_user_right`` takes them; holders that are not named keep what they have.
 
@@ -34,6 +38,8 @@ def right_changes(
         declared: ``name`` (constant of the right), ``users`` (names or SIDs), ``action`` (add or remove).
         current: ``user_rights`` of ``win_baseline_info``.
         sids: ``sids`` of ``win_baseline_info``: SID of each name that is not a SID.
+        strict: Whether a name that the server does not know is an error. Otherwise it is taken for one that comes into
+            being in this run (a local user, a domain to join), and listed in ``awaited``.
 
     Raises:
         InputError: The server does not know a name.
@@ -42,14 +48,20 @@ def right_changes(
     for entry in declared:
         holders = set(current.get(entry["name"], ()))
         action = entry.get("action", "add")
-        users = [user for user in entry["users"] if (_sid(user, sids) in holders) is (action == "remove")]
+        found = {user: _sid(user, sids, strict=strict) for user in entry["users"]}
+        users = [user for user, sid in found.items() if (sid in holders) is (action == "remove")]
+        awaited = [user for user in users if found[user] is None]
         if users:
-            changes.append({"name": entry["name"], "users": users, "action": action})
+            changes.append({"name": entry["name"], "users": users, "action": action, "awaited": awaited})
     return changes
 
 
 def group_changes(
-    declared: Sequence[Mapping[str, Any]], current: Sequence[Mapping[str, Any]], sids: Mapping[str, str | None]
+    declared: Sequence[Mapping[str, Any]],
+    current: Sequence[Mapping[str, Any]],
+    sids: Mapping[str, str | None],
+    *,
+    strict: bool = True,
 ) -> list[Entry]:
     """Local groups whose members differ, as ``win_group_membership`` takes them.
 
@@ -57,6 +69,8 @@ def group_changes(
         declared: ``group`` (name or SID), ``members`` (names or SIDs), ``action`` (add, remove, or exact).
         current: ``groups`` of ``win_baseline_info``.
         sids: SID of each name that is not a SID.
+        strict: Whether a name that the server does not know is an error. Otherwise it is taken for one that comes into
+            being in this run (a local user, a domain to join), and listed in ``awaited``.
 
     Raises:
         InputError: The server does not know a group or a member.
@@ -64,20 +78,22 @@ def group_changes(
     states = {group["sid"]: group for group in current}
     changes = []
     for entry in declared:
-        sid = _sid(entry["group"], sids)
+        sid = _sid(entry["group"], sids, strict=True)
         if sid not in states:
             raise InputError(f"the server has no local group {entry['group']}: correct the name or give its SID")
         present = set(states[sid]["members"])
-        wanted = {_sid(member, sids): member for member in entry["members"]}
+        found = {member: _sid(member, sids, strict=strict) for member in entry["members"]}
+        wanted = set(found.values())
         action = entry.get("action", "add")
         differs = {
-            "add": bool(set(wanted) - present),
-            "remove": bool(set(wanted) & present),
-            "exact": set(wanted) != present,
+            "add": bool(wanted - present),
+            "remove": bool(wanted & present),
+            "exact": wanted != present,
         }[action]
         if differs:
             state = {"add": "present", "remove": "absent", "exact": "pure"}[action]
-            changes.append({"name": states[sid]["name"], "members": list(entry["members"]), "state": state})
+            awaited = [member for member in entry["members"] if found[member] is None]
+            changes.append({"name": states[sid]["name"], "members": list(found), "state": state, "awaited": awaited})
     return changes
 
 

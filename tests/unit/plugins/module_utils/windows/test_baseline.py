@@ -291,6 +291,13 @@ class TestAccounts:
         with pytest.raises(InputError, match=r"knows no account or group CNOSF\\Nobody"):
             local_accounts.right_changes([{"name": "SeA", "users": ["CNOSF\\Nobody"]}], {}, SIDS)
 
+    def test_a_principal_that_this_run_makes(self):
+        rights = local_accounts.right_changes([{"name": "SeA", "users": ["CNOSF\\Nobody"]}], {}, SIDS, strict=False)
+        assert rights == [{"name": "SeA", "users": ["CNOSF\\Nobody"], "action": "add", "awaited": ["CNOSF\\Nobody"]}]
+        current = [{"name": "Administrateurs", "sid": "S-1-5-32-544", "members": []}]
+        entry = {"group": "S-1-5-32-544", "members": ["CNOSF\\Nobody"]}
+        assert local_accounts.group_changes([entry], current, SIDS, strict=False)[0]["awaited"] == ["CNOSF\\Nobody"]
+
     @pytest.mark.parametrize(
         ("action", "members", "state"),
         [
@@ -306,7 +313,7 @@ class TestAccounts:
         current = [{"name": "Administrateurs", "sid": "S-1-5-32-544", "members": ["S-1-5-21-9-500"]}]
         entry = {"group": "S-1-5-32-544", "members": members, "action": action}
         changes = local_accounts.group_changes([entry], current, SIDS)
-        expected = [{"name": "Administrateurs", "members": members, "state": state}] if state else []
+        expected = [{"name": "Administrateurs", "members": members, "state": state, "awaited": []}] if state else []
         assert changes == expected
 
     def test_unknown_group(self):
