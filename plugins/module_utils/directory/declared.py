@@ -500,6 +500,8 @@ def _dns(declared: Declaration) -> Iterator[str]:
             yield f"{path}.values: an absent record loses all its values; leave them out"
         if record.type == "SRV" and None in (record.port, record.priority, record.weight):
             yield f"{path}: an SRV record needs port, priority and weight"
+        if record.type == "SRV" and record.ttl_seconds != 3600:
+            yield f"{path}.ttl_seconds: win_dns_record adds an SRV record with the zone's own, 3600; leave it out"
         if record.type != "SRV" and {record.port, record.priority, record.weight} != {None}:
             yield f"{path}: port, priority and weight are an SRV record's"
         if record.type == "CNAME" and len(record.values) > 1:
