@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.playbook import REPOSITORY, PlaybookRun, run_playbook
+from lab.playbook import REPOSITORY, PlaybookRun, host_variables, run_playbook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,19 +52,6 @@ def say(text: str) -> None:
     print(f"\n\033[1m==> {text}\033[0m" if sys.stdout.isatty() else f"\n==> {text}", flush=True)
 
 
-def inventory() -> Mapping[str, Mapping[str, Any]]:
-    """Host variables of the lab's inventory, by server."""
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-inventory"), "-i", INVENTORY, "--list"],
-        cwd=REPOSITORY,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    hostvars: Mapping[str, Mapping[str, Any]] = json.loads(done.stdout)["_meta"]["hostvars"]
-    return hostvars
-
-
 def rows(hosts: Mapping[str, Mapping[str, Any]], first: PlaybookRun, second: PlaybookRun) -> list[Row]:
     """One row per server, sorted by address."""
     found = []
@@ -97,9 +82,11 @@ def table(lines: Sequence[Row]) -> str:
 
 def next_steps(hosts: Mapping[str, Mapping[str, Any]]) -> str:
     """What to try on the live lab."""
-    web = next((name for name, values in hosts.items() if "wordpress" in values["infogerance_server"]["functions"]), None)
+    web = next(
+        (name for name, values in hosts.items() if "wordpress" in values["infogerance_server"]["functions"]), None
+    )
     lines = ["The estate is running. What to try next:"]
-    if web:
+    for web in sites[:1]:
         address = hosts[web].get("ansible_host")
         lines += [
             f"  log in              ssh -F .lab/demo/ssh/config {web}",
@@ -130,15 +117,14 @@ def main() -> int:
     for number in (1, 2):
         say(f"Configuring them (site.yml, run {number} of 2)")
         runs.append(run_playbook("site.yml", ["-i", INVENTORY]))
-    hosts = inventory()
+    hosts = host_variables(["-i", INVENTORY])
     lines = rows(hosts, *runs)
     say("The estate")
     print(table(lines))
     failed = any(run.returncode for run in runs)
     changed = sum(line.changes[1] for line in lines)
-    print(
-        f"\n{len(lines)} servers in {time.monotonic() - started:.0f} s; the second run changed {changed or 'nothing'}.\n"
-    )
+    seconds = time.monotonic() - started
+    print(f"\n{len(lines)} servers in {seconds:.0f} s; the second run changed {changed or 'nothing'}.\n")
     if failed:
         for task in [task for run in runs for task in run.failures()]:
             print(f"demo: {task.where} {task.status} [{task.path}]", file=sys.stderr)

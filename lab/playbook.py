@@ -77,6 +77,14 @@ class PlaybookRun:
         return [run for run in self.tasks if run.status in FAILED]
 
 
+def lab_environment() -> dict[str, str]:
+    """This process's environment, with this repository's configuration and lab."""
+    return os.environ | {
+        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+        "INFOGERANCE_LAB_HOME": os.environ.get("INFOGERANCE_LAB_HOME") or str(REPOSITORY / ".lab"),
+    }
+
+
 def read_journal(lines: Iterable[str]) -> tuple[TaskRun, ...]:
     """Read the callback's journal.
 
@@ -112,12 +120,10 @@ def run_playbook(
     descriptor, name = tempfile.mkstemp(prefix="task-journal-", suffix=".jsonl")
     os.close(descriptor)
     journal = Path(name)
-    env = os.environ | {
-        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+    env = lab_environment() | {
         "ANSIBLE_CALLBACK_PLUGINS": str(REPOSITORY / "lab" / "ansible"),
         "ANSIBLE_CALLBACKS_ENABLED": "task_journal",
         "INFOGERANCE_TASK_JOURNAL": name,
-        "INFOGERANCE_LAB_HOME": os.environ.get("INFOGERANCE_LAB_HOME") or str(REPOSITORY / ".lab"),
     }
     env.update(environment or {})
     command = [str(Path(sys.executable).parent / "ansible-playbook"), str(playbook), *arguments]
@@ -137,3 +143,36 @@ def run_playbook(
         return PlaybookRun(done.returncode, seconds, read_journal(journal.read_text(encoding="utf-8").splitlines()))
     finally:
         journal.unlink(missing_ok=True)
+
+
+def host_variables(
+    arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Read an inventory.
+
+    Args:
+        arguments: words of the command line that choose it (``-i PATH``).
+        environment: variables added to this process's own.
+
+    Returns:
+        Variables of each host, by its name.
+    """
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-inventory"), *arguments, "--list"],
+        cwd=REPOSITORY,
+        env=lab_environment() | dict(environment or {}),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found: dict[str, dict[str, Any]] = _plain(json.loads(done.stdout)["_meta"]["hostvars"])
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """The value without the marks that ansible-inventory puts around text from outside."""
+    if isinstance(value, dict):
+        if set(value) == {"__ansible_unsafe"}:
+            return value["__ansible_unsafe"]
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

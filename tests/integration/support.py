@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lab.playbook import PlaybookRun, run_playbook
+from lab.playbook import PlaybookRun, host_variables, run_playbook
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -39,11 +41,22 @@ class Estate:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"INFOGERANCE_LAB_INSTANCE": self.instance, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")}
+        return {
+            "INFOGERANCE_LAB_INSTANCE": self.instance,
+            "INFOGERANCE_LAB_HOME": str(REPOSITORY / ".lab"),
+            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+        }
 
     @property
     def arguments(self) -> list[str]:
-        return ["-i", str(self.inventory), "-e", f"infogerance_network={self.network}"]
+        return [
+            "-i",
+            str(self.inventory),
+            "-e",
+            f"infogerance_network={self.network}",
+            "-e",
+            "infogerance_boot_timeout=60",
+        ]
 
     def secrets(self) -> dict[str, Any]:
         return yaml.safe_load((self.home / "secrets.yml").read_text(encoding="utf-8"))
@@ -56,7 +69,7 @@ class Estate:
 
     def play(self, playbook: str, *words: str, timeout: float = 900) -> tuple[PlaybookRun, str]:
         """Run a playbook; return what it did and what it printed."""
-        log = self.logs / f"{len(list(self.logs.iterdir())):02d}-{Path(playbook).stem}.log"
+        log = self.logs / f"{time.monotonic_ns()}-{Path(playbook).stem}.log"
         with log.open("w", encoding="utf-8") as output:
             done = run_playbook(
                 playbook, [*self.arguments, *words], environment=self.environment, output=output, timeout=timeout
@@ -69,10 +82,18 @@ class Estate:
         assert done.returncode == 0, text[-6000:]
         return done
 
+    def writes(self) -> int:
+        """How many writing calls the datacenter's API has had so far."""
+        return json.loads(self.lab("journal", "--count").stdout)["writes"]
+
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        """Host variables of the inventory, by server."""
+        return host_variables(["-i", str(self.inventory)], environment=self.environment)
+
     def command(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of Ansible's commands on this inventory."""
         done = subprocess.run(
-            [str(BIN / words[0]), *self.arguments, *words[1:]],
+            [str(BIN / words[0]), "-i", str(self.inventory), *words[1:]],
             cwd=REPOSITORY,
             env=os.environ | self.environment,
             capture_output=True,

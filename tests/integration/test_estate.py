@@ -1,0 +1,209 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The contract's six servers, from an empty datacenter to a converged estate, good days and bad ones.
+
+The tests of this file tell one story and run in order: each starts where the one before ended.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.integration.support import BIN, REPOSITORY, Estate
+
+if TYPE_CHECKING:
+    from lab.playbook import PlaybookRun
+
+PROVISION = "playbooks/provision.yml"
+SITE = "site.yml"
+
+
+def servers() -> list[dict]:
+    file = REPOSITORY / "inventories" / "production" / "group_vars" / "all" / "estate.yml"
+    return yaml.safe_load(file.read_text(encoding="utf-8"))["infogerance_servers"]
+
+
+def changed(run: PlaybookRun) -> list[str]:
+    return sorted({task.where for task in run.tasks if task.status == "changed"})
+
+
+def test_check_mode_on_an_empty_datacenter_foresees_every_server_and_writes_nothing(estate: Estate):
+    before = estate.writes()
+    run = estate.converge(PROVISION, "--check", "--diff")
+    assert {task.host for task in run.tasks if task.status == "changed"} == {server["name"] for server in servers()}
+    assert estate.writes() == before
+    assert estate.hosts() == {}
+
+
+def test_provisioning_creates_the_servers_with_the_contracts_figures(estate: Estate):
+    estate.converge(PROVISION)
+    hosts = estate.hosts()
+    assert sorted(hosts) == sorted(server["name"] for server in servers())
+    for server in servers():
+        found = hosts[server["name"]]["infogerance_server"]
+        assert (found["cpus"], found["memory_gib"], found["disk_gib"]) == (
+            server["cpus"],
+            server["memory_gib"],
+            sum(disk["size_gib"] for disk in server["disks"]),
+        )
+        assert found["conformity"]["state"] == "conform", found["conformity"]
+        assert found["power"] == "on"
+        assert set(found["functions"]) == set(server["functions"])
+
+
+def test_provisioning_again_changes_and_writes_nothing(estate: Estate):
+    before = estate.writes()
+    assert changed(estate.converge(PROVISION)) == []
+    assert estate.writes() == before
+
+
+def test_what_is_below_the_contract_is_refused_with_its_article(estate: Estate):
+    before = estate.writes()
+    declared = servers()
+    declared[0]["cpus"] = 1
+    run, text = estate.play(PROVISION, "-e", yaml.safe_dump({"infogerance_servers": declared}, default_flow_style=True))
+    assert run.returncode != 0
+    assert "dc01" in text
+    assert "3.1" in text
+    assert estate.writes() == before
+
+
+def test_a_name_declared_twice_is_refused_before_anything_is_read(estate: Estate):
+    declared = [*servers(), servers()[0]]
+    run, text = estate.play(PROVISION, "-e", yaml.safe_dump({"infogerance_servers": declared}, default_flow_style=True))
+    assert run.returncode != 0
+    assert "each name once" in text
+
+
+def test_site_configures_every_server(estate: Estate):
+    run = estate.converge(SITE)
+    assert {task.host for task in run.tasks if task.status == "changed"} == {server["name"] for server in servers()}
+
+
+def test_site_again_changes_nothing(estate: Estate):
+    assert changed(estate.converge(SITE)) == []
+
+
+def test_a_connection_lost_in_mid_task_ends_converged_at_the_next_run(estate: Estate):
+    estate.lab("fault", "sql01", "drop-connection", "--times", "1")
+    run, _text = estate.play(SITE, "--limit", "sql01,localhost")
+    lost = [task.where for task in run.failures()]
+    assert changed(estate.converge(SITE, "--limit", "sql01,localhost")) == []
+    # The command itself was carried out: losing its answer is either survived or reported, never silent.
+    assert run.returncode == 0 or lost
+
+
+def test_a_server_locked_by_a_backup_is_named_with_its_lock(estate: Estate):
+    declared = servers()
+    declared[2]["memory_gib"] = 48
+    grown = yaml.safe_dump({"infogerance_servers": declared}, default_flow_style=True)
+    estate.lab("fault", "sql01", "lock", "--lock", "backup")
+    started = time.monotonic()
+    run, text = estate.play(PROVISION, "-e", grown, "-e", "infogerance_lock_timeout=3")
+    assert run.returncode != 0
+    assert "sql01" in text
+    assert "backup" in text
+    assert time.monotonic() - started < 60
+    estate.lab("fault", "sql01", "clear")
+
+
+def test_a_provisioning_killed_in_the_middle_is_finished_by_the_next(estate: Estate):
+    declared = servers()
+    for server in declared:
+        server["memory_gib"] += 16
+        server["disks"][0]["size_gib"] += 8
+    grown = yaml.safe_dump({"infogerance_servers": declared}, default_flow_style=True)
+    before = estate.writes()
+    estate.lab("fault", "api", "slow", "--seconds", "0.2")
+    process = subprocess.Popen(
+        [str(BIN / "ansible-playbook"), PROVISION, *estate.arguments, "-e", grown],
+        cwd=REPOSITORY,
+        env=os.environ | estate.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while estate.writes() == before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    estate.lab("fault", "api", "clear")
+    assert estate.writes() > before
+    estate.converge(PROVISION, "-e", grown)
+    assert changed(estate.converge(PROVISION, "-e", grown)) == []
+    hosts = estate.hosts()
+    assert sorted(hosts) == sorted(server["name"] for server in declared)
+    for server in declared:
+        assert hosts[server["name"]]["infogerance_server"]["disk_gib"] == server["disks"][0]["size_gib"]
+
+
+def test_shrinking_back_is_refused(estate: Estate):
+    before = estate.writes()
+    run, text = estate.play(PROVISION)
+    assert run.returncode != 0
+    assert "a server is never shrunk" in text
+    assert estate.writes() == before
+
+
+def test_two_runs_at_once_on_one_server_do_not_both_write(estate: Estate):
+    declared = [
+        {
+            "name": "twin01",
+            "functions": [],
+            "system": "ubuntu_2404",
+            "cpus": 2,
+            "memory_gib": 4,
+            "networks": [{"bridge": "vmbr0", "address": f"{estate.network}.50/16"}],
+            "state": "present",
+        }
+    ]
+    extra = yaml.safe_dump({"infogerance_servers": declared}, default_flow_style=True)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = [future.result() for future in [pool.submit(estate.play, PROVISION, "-e", extra) for _ in range(2)]]
+    good = [run for run, _text in runs if run.returncode == 0]
+    assert good
+    for run, text in runs:
+        if run.returncode:
+            assert "another run" in text, text[-3000:]
+    assert sum(name == "twin01" for name in estate.hosts()) == 1
+    assert sum(bool(changed(run)) for run in good) == 1
+
+
+@pytest.mark.parametrize("playbook", [PROVISION, SITE])
+def test_an_unreachable_datacenter_is_named(estate: Estate, playbook):
+    estate.lab("fault", "api", "drop", "--times", "1000")
+    try:
+        run, text = estate.play(playbook)
+    finally:
+        estate.lab("fault", "api", "clear")
+    assert run.returncode != 0
+    assert "127.0.12.1:8006" in text
+
+
+def test_drift_is_foreseen_repaired_and_gone(estate: Estate):
+    """Settings broken behind Ansible's back, on a Windows and a Linux server."""
+    estate.command("ansible", "web01", "-m", "ansible.builtin.service", "-a", "name=nginx state=stopped")
+    broken = "path=HKLM:\\SYSTEM\\CurrentControlSet\\Control\\Lsa name=RunAsPPL data=0 type=dword"
+    estate.command("ansible", "app01", "-m", "ansible.windows.win_regedit", "-a", broken)
+    done = subprocess.run(
+        [sys.executable, "-m", "lab.predict", SITE, *estate.arguments, "--limit", "web01,app01,localhost"],
+        cwd=REPOSITORY,
+        env=os.environ | estate.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
+    assert "foresaw exactly" in done.stdout
