@@ -82,9 +82,7 @@ def table(lines: Sequence[Row]) -> str:
 
 def next_steps(hosts: Mapping[str, Mapping[str, Any]]) -> str:
     """What to try on the live lab."""
-    web = next(
-        (name for name, values in hosts.items() if "wordpress" in values["infogerance_server"]["functions"]), None
-    )
+    sites = [name for name, values in hosts.items() if "wordpress" in values["infogerance_server"]["functions"]]
     lines = ["The estate is running. What to try next:"]
     for web in sites[:1]:
         address = hosts[web].get("ansible_host")
