@@ -12,6 +12,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from lab.windows.handlers.certificates import load
 from lab.windows.registry import Call, ModuleFailure, NotSimulated, Result, handles, section
 
 if TYPE_CHECKING:
@@ -59,20 +63,40 @@ def _shown(listener: dict[str, Any]) -> str:
     return f"{listener['certificate_thumbprint']}:{listener['port']}"
 
 
+def _serves_tls(call: Call, certificate: x509.Certificate) -> bool:
+    now = call.server.now()
+    if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
+        return False
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return ExtendedKeyUsageOID.SERVER_AUTH in usages
+
+
 def _wanted_thumbprint(call: Call) -> str | None:
     thumbprint, issuer = call.args["certificate_thumbprint"], call.args["certificate_issuer"]
     if not thumbprint and not issuer:
         return None
-    if issuer:
-        raise NotSimulated("The lab does not simulate certificate_issuer of win_winrm_service.")
     store = call.server.section("certificates")["LocalMachine"]["My"]
-    found = store.get(thumbprint.upper())
-    if found is None or not found.get("private_key"):
-        raise ModuleFailure(
-            f"WinRM service: the HTTPS listener needs certificate {thumbprint} in LocalMachine\\My, in date, with its "
-            "private key and for server authentication"
+    candidates = []
+    for name, entry in store.items():
+        certificate = load(entry)
+        # .NET writes distinguished names as RFC 4514 does, with a space after each comma.
+        named = (
+            name == thumbprint.upper()
+            if thumbprint
+            else certificate.issuer.rfc4514_string() == issuer.replace(", ", ",")
         )
-    return str(thumbprint.upper())
+        if named and entry["private_key"] and _serves_tls(call, certificate):
+            candidates.append((certificate.not_valid_after_utc, name))
+    if not candidates:
+        what = f"certificate {thumbprint}" if thumbprint else f"a certificate issued by '{issuer}'"
+        raise ModuleFailure(
+            f"WinRM service: the HTTPS listener needs {what} in LocalMachine\\My, in date, with its private key and "
+            "for server authentication"
+        )
+    return str(max(candidates)[1])
 
 
 def _listeners(call: Call) -> list[dict[str, Any]]:
