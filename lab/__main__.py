@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import os
@@ -146,6 +147,8 @@ def stop(where: Instance, *, purge: bool = False) -> list[str]:
         pid = None
     if pid is not None:
         _wait_gone(where, pid)
+        with contextlib.suppress(ChildProcessError):  # it is our own child when a test started it
+            os.waitpid(pid, 0)
         return [f"lab '{where.name}'"]
     require_root()
     try:
