@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from lab.windows import publications
 from lab.windows.filesystem import hosts_file
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from lab.windows.server import WindowsServer
 
-SERVICE_PORTS: dict[str, tuple[int, ...]] = {
+SERVICE_PORTS: dict[str, tuple[int, ...] | Callable[[WindowsServer], tuple[int, ...]]] = {
     "rpcss": (135,),
     "lanmanserver": (445,),
     "winrm": (5985, 5986),
@@ -36,10 +37,10 @@ SERVICE_PORTS: dict[str, tuple[int, ...]] = {
     "adws": (9389,),
     "w3svc": (80,),
     "mssqlserver": (1433,),
-    "windows_exporter": (9182,),
     "sshd": (22,),
 }
-"""TCP ports that a service listens on while it runs; names in lower case. Handlers of other families add theirs."""
+"""TCP ports that a service listens on while it runs, or a function that gives them; names in lower case. Handlers of
+other families add theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,14 @@ def _running(server: WindowsServer) -> list[str]:
     return [name for name, service in server.section("services").items() if service["state"] == "running"]
 
 
+def _ports(server: WindowsServer, service: str) -> tuple[int, ...]:
+    ports = SERVICE_PORTS.get(service, ())
+    return ports(server) if callable(ports) else ports
+
+
 def listening(server: WindowsServer) -> set[int]:
     """TCP ports that a simulated server listens on."""
-    return {port for name in _running(server) for port in SERVICE_PORTS.get(name, ())}
+    return {port for name in _running(server) for port in _ports(server, name)}
 
 
 def find(server: WindowsServer, host: str) -> tuple[WindowsServer | None, str]:
@@ -92,6 +98,8 @@ def find(server: WindowsServer, host: str) -> tuple[WindowsServer | None, str]:
     neighbour = server.estate.at(name) or server.estate.named(name)
     if neighbour is not None:
         return neighbour, (neighbour.addresses() or ["127.0.0.1"])[0]
+    if server.estate.owns(name):
+        raise Unreachable(f"Impossible de se connecter au serveur distant {host}: it is switched off")
     try:
         address = str(socket.getaddrinfo(name, None, socket.AF_INET)[0][4][0])
     except OSError:
@@ -132,6 +140,9 @@ def fetch(
     Raises:
         Unreachable: No connection, no trust, or outside the lab.
     """
+    published = publications.by_url(url)
+    if published is not None and method in {"GET", "HEAD"}:
+        return Answer(200, "OK", {}, published.content if method == "GET" else b"", url)
     for _hop in range(redirects + 1):
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -154,7 +165,7 @@ def fetch(
 
 def _simulated(target: WindowsServer, port: int, path: str, url: str) -> Answer:
     for name in _running(target):
-        if port in SERVICE_PORTS.get(name, ()):
+        if port in _ports(target, name):
             serve = HTTP_SERVICES.get(name)
             if serve is None:
                 raise Unreachable(f"The lab does not simulate HTTP on port {port} of {target.name}.")

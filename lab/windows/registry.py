@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lab.windows.documentation import ModuleDoc
     from lab.windows.identity import Principal
     from lab.windows.server import ServerSpec, WindowsServer
 
@@ -26,7 +27,7 @@ PasswordCheck = Callable[[str], bool]
 class ModuleFailure(Exception):  # noqa: N818 - read at the raise: "raise ModuleFailure(...)"
     """The module fails as it would on a real server: ``msg`` in the module's words, plus its other results."""
 
-    def __init__(self, msg: str, **extra: Any) -> None:
+    def __init__(self, msg: str, /, **extra: Any) -> None:
         super().__init__(msg)
         self.msg = msg
         self.extra = extra
@@ -68,6 +69,7 @@ class Registration:
     check_mode: bool
     waits: bool
     journal: bool
+    document: Callable[[WindowsServer, ModuleDoc, Mapping[str, Any]], ModuleDoc] | None = None
 
 
 class Directory(Protocol):
@@ -106,6 +108,7 @@ def handles(
     check_mode: bool = True,
     waits: bool = False,
     journal: bool = True,
+    document: Callable[[WindowsServer, ModuleDoc, Mapping[str, Any]], ModuleDoc] | None = None,
 ) -> Callable[[Callable[[Call], Result]], Callable[[Call], Result]]:
     """Register the handler of one or more modules.
 
@@ -117,6 +120,7 @@ def handles(
         check_mode: False when the module does not support check mode: Ansible's runtime skips it then.
         waits: True when the handler may wait for something: other commands then run meanwhile.
         journal: False to leave the module out of the journal.
+        document: Completes the documentation where the options depend on the arguments given (win_dsc).
     """
 
     def register(handler: Callable[[Call], Result]) -> Callable[[Call], Result]:
@@ -124,7 +128,9 @@ def handles(
             known = HANDLERS.get(module)
             if known is not None and known.handler.__module__ != handler.__module__:
                 raise ValueError(f"{module} has two handlers: {known.handler.__module__} and {handler.__module__}")
-            HANDLERS[module] = Registration(module, handler, source, internal or {}, check_mode, waits, journal)
+            HANDLERS[module] = Registration(
+                module, handler, source, internal or {}, check_mode, waits, journal, document
+            )
         return handler
 
     return register

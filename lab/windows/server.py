@@ -91,6 +91,14 @@ class Estate:
                 return server
         return None
 
+    def owns(self, place: str) -> bool:
+        """Whether an address or name is some server's here, running or not."""
+        wanted = place.casefold().rstrip(".")
+        return any(
+            wanted in {server.computer_name.casefold(), server.fqdn.casefold(), *server.addresses()}
+            for server in self.servers.values()
+        )
+
     def named(self, name: str) -> WindowsServer | None:
         """Running server with a computer name or DNS name."""
         wanted = name.casefold().rstrip(".")
@@ -155,10 +163,9 @@ class WindowsServer:
         if path.exists():
             self._sections = json.loads(path.read_text(encoding="utf-8"))
             self._texts = {name: _dump(content) for name, content in self._sections.items()}
-        else:
-            for name in ("system", "accounts"):
-                self.section(name)
-            self.save()
+        for name in registry.SECTIONS:  # all of them now: reading one later must not change the state
+            self.section(name)
+        self.save()
 
     def section(self, name: str) -> dict[str, Any]:
         """One named part of the state: a plain JSON dict to read and change in place.

@@ -15,12 +15,16 @@ import re
 import zipfile
 from typing import Any
 
+from lab.windows import publications
 from lab.windows.filesystem import FileSystem, key, normalise
 from lab.windows.registry import Call, ModuleFailure, NotSimulated, Result, handles
 
 
 def digest(content: bytes, algorithm: str) -> str:
-    """Checksum of some bytes by one of the algorithms that modules name."""
+    """Checksum of some bytes by one of the algorithms that modules name; a stand-in has its publisher's SHA-256."""
+    published = publications.by_content(content) if algorithm == "sha256" else None
+    if published is not None:
+        return published.sha256
     return hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
 
 

@@ -130,8 +130,8 @@ def _principal(call: Call, task: dict[str, Any] | None) -> dict[str, Any]:
                 call.server.logon(name, args["password"])
             except LogonFailure:
                 raise ModuleFailure(
-                    f"failed to register new task definition: (10,8):LogonType: Le nom d’utilisateur ou le mot de passe "
-                    f"de {name} est incorrect."
+                    f"failed to register new task definition: (10,8):LogonType: Le nom d’utilisateur ou le mot de "
+                    f"passe de {name} est incorrect."
                 ) from None
     return principal
 

@@ -1,0 +1,56 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Installers that simulated servers can fetch and run: stand-ins for what publishers offer.
+
+A stand-in is a small file in the place of an installer. It says what it stands for, and its SHA-256 counts as the one
+that the publisher states, so that roles keep the address and checksum they have in production.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from lab.windows.data import DATA
+
+_MAGIC = b"STAND-IN OF THE LAB\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One published installer."""
+
+    url: str
+    sha256: str
+    product: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def content(self) -> bytes:
+        """The stand-in's own bytes."""
+        return _MAGIC + json.dumps({"url": self.url, "sha256": self.sha256}, indent=1).encode()
+
+
+@functools.cache
+def publications() -> tuple[Publication, ...]:
+    """All installers that the lab stands in for."""
+    entries = yaml.safe_load((DATA / "publications.yml").read_text(encoding="utf-8"))
+    return tuple(Publication(entry["url"], entry["sha256"], entry["product"]) for entry in entries)
+
+
+def by_url(url: str) -> Publication | None:
+    """The installer published at an address."""
+    return next((entry for entry in publications() if entry.url == url), None)
+
+
+def by_content(content: bytes) -> Publication | None:
+    """What a file stands for; None when it is an ordinary file."""
+    if not content.startswith(_MAGIC):
+        return None
+    url = json.loads(content[len(_MAGIC) :])["url"]
+    return by_url(url)
