@@ -114,12 +114,11 @@ class Credentials:
         return file, file.with_suffix(".pub").read_text(encoding="utf-8").strip()
 
 
+@dataclass(frozen=True)
 class KnownHosts:
-    """An OpenSSH known_hosts file that names each server once, under its name and its addresses."""
+    """An OpenSSH known_hosts file that names each server once, under its name and its addresses; it need not exist."""
 
-    def __init__(self, file: Path) -> None:
-        """Work on this file, which need not exist."""
-        self.file = file
+    file: Path
 
     def trust(self, name: str, addresses: list[str], public_key: str) -> None:
         """Expect this key from the server, under its name and each address."""
