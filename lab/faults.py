@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ KINDS = (
     Kind("no-agent", "server", "its guest agent does not answer", {}),
     Kind("no-shutdown", "server", "ignores a request to power off", {}),
     Kind("no-boot", "server", "does not start", {"message": "QEMU's error"}),
-    Kind("lock", "server", "is locked by work that does not end", {"lock": ", ".join(LOCKS)}),
+    Kind("lock", "server", "is locked by other work", {"lock": ", ".join(LOCKS), "seconds": "until it is released"}),
+    Kind("busy", "server", "another task holds its configuration", {"seconds": "until it lets go"}),
     Kind("slow", API, "every call is answered late", {"seconds": "delay"}),
     Kind("drop", API, "connections close without an answer", {"times": "how many"}),
     Kind(
@@ -150,14 +152,29 @@ class FaultDesk:
         vm.start_error = message
         return f"{vm.name}: it does not start"
 
-    async def _server_lock(self, vm: FakeVm, lock: str = "backup") -> str:
+    async def _server_busy(self, vm: FakeVm, seconds: float | None = None) -> str:
+        if vm.lock_holder is not None:
+            raise ControlError(f"{vm.name} is busy already: {vm.lock_holder}")
+        await self.pve.hold_config_lock(vm.vmid, float(seconds) if seconds is not None else None)
+        return f"{vm.name}: its configuration is held by another task"
+
+    async def _server_lock(self, vm: FakeVm, lock: str = "backup", seconds: float | None = None) -> str:
         if lock not in LOCKS:
             raise ControlError(f"unknown lock '{lock}'; known: {', '.join(LOCKS)}")
         self.pve.snapshot_lock(vm.vmid, lock)
         self.pve.save()
+        if seconds is not None:
+            self.pve.spawn(self._unlock_later(vm, lock, float(seconds)))
         return f"{vm.name}: locked ({lock})"
 
+    async def _unlock_later(self, vm: FakeVm, lock: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if vm.lock == lock:
+            self.pve.unlock(vm.vmid)
+            self.pve.save()
+
     def _clear_server(self, vm: FakeVm) -> str:
+        self.pve.release_config_lock(vm.vmid)
         vm.agent_hangs, vm.acpi, vm.start_error = False, True, None
         if vm.lock in LOCKS and vm.lock_holder is None:
             self.pve.unlock(vm.vmid)
@@ -282,6 +299,8 @@ class FaultDesk:
         for kind, struck in (("no-agent", vm.agent_hangs), ("no-shutdown", not vm.acpi), ("no-boot", vm.start_error)):
             if struck:
                 found.append({"target": vm.name, "kind": kind})
+        if vm.lock_holder == "scenario":
+            found.append({"target": vm.name, "kind": "busy"})
         if vm.lock and vm.lock_holder is None:
             found.append({"target": vm.name, "kind": "lock", "lock": vm.lock})
         return found

@@ -105,6 +105,7 @@ class Network:
         self.instance = instance
         self.bridge = instance.bridge
         self._owners: dict[str, str] = {}
+        self._joined: dict[int, set[str]] = {}
 
     # ------------------------------------------------------------- whole
 
@@ -150,6 +151,7 @@ class Network:
                 ip("address", "delete", address, "dev", self.bridge)
                 cleaned.append(f"address {address}")
         self._owners.clear()
+        self._joined.clear()
         return cleaned
 
     def _check_overlap(self) -> None:
@@ -243,6 +245,7 @@ class Network:
             if nic.address:
                 ip("-n", name, "address", "add", nic.address, "dev", inner)
                 self._owners[str(nic.ip)] = spec.name
+                self._joined.setdefault(spec.vmid, set()).add(str(nic.ip))
             if nic.gateway:
                 self._serve_gateway(nic.gateway)
                 ip("-n", name, "route", "replace", "default", "via", nic.gateway, "dev", inner)
@@ -258,6 +261,8 @@ class Network:
 
     def leave(self, vmid: int) -> None:
         """Remove a server's namespace and cards; harmless when there is none."""
+        for address in self._joined.pop(vmid, set()):
+            self._owners.pop(address, None)
         name = self.namespace(vmid)
         if name in self._namespaces():
             ip("netns", "delete", name)

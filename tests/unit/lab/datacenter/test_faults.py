@@ -67,6 +67,30 @@ def test_a_lock_holds_until_it_is_cleared(site, root, server, cause, desk):
         cause("web01", "lock", lock="padlock")
 
 
+def test_a_lock_may_end_by_itself(site, root, server, cause):
+    cause("web01", "lock", lock="backup", seconds=0.3)
+    with pytest.raises(ResourceException, match=r"VM is locked \(backup\)"):
+        server.config.put(memory=4096)
+    site.until(lambda: "lock" not in server.config.get(), "the backup ends")
+    server.config.put(memory=4096)
+
+
+def test_a_busy_server_makes_others_wait_and_then_give_up(site, server, cause, desk):
+    site.call(lambda: setattr(site.pve, "lock_wait", 0.2))
+    cause("web01", "busy")
+    assert kinds(site, desk) == ["busy"]
+    with pytest.raises(ResourceException, match=r"can't lock file .* got timeout"):
+        server.config.put(memory=4096)
+    with pytest.raises(ControlError, match="busy already"):
+        cause("web01", "busy")
+    cause("web01", "clear")
+    server.config.put(memory=4096)
+    site.call(lambda: setattr(site.pve, "lock_wait", 5))
+    cause("web01", "busy", seconds=0.3)
+    server.config.put(memory=2048)
+    assert server.config.get()["memory"] == "2048", "it waited for the other task"
+
+
 def test_an_expired_token_is_refused_until_it_is_healed(site, cause, desk):
     cause("api", "expired-token", token="operator")
     with pytest.raises(ResourceException, match="401"):
