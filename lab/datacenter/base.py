@@ -121,10 +121,8 @@ class Base(FakePve):  # type: ignore[misc]  # fakepve publishes no types
                 if not value:
                     raise PveError(501, f"the lab does not simulate the empty parameter '{name}': name it in 'delete'")
 
-    async def synthesise(self, match: Any, method: str, info: Any, user: str | None, values: Values) -> Any:
-        """Directory listings only: an answer invented from the schema would be a lie."""
-        if method == "GET" and (info.get("returns") or {}).get("links"):
-            return await super().synthesise(match, method, info, user, values)
+    async def synthesise(self, match: Any, method: str, *_more: Any) -> Any:
+        """Refuse what reaches fakepve's catch-all: an answer invented from the schema would be a lie."""
         raise PveError(501, f"the lab does not simulate {method} {match.template}")
 
     # ----------------------------------------------------------------- tasks

@@ -78,7 +78,6 @@ READS = frozenset(
         "/nodes/{node}/tasks/{upid}/log",
         "/nodes/{node}/tasks/{upid}/status",
         "/nodes/{node}/version",
-        _VM,
         f"{_VM}/agent/get-fsinfo",
         f"{_VM}/agent/get-host-name",
         f"{_VM}/agent/get-osinfo",
