@@ -1,0 +1,187 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compares what is declared of a Linux server with what was found there: pure functions, no input or output."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class DeclarationError(ValueError):
+    """The declaration contradicts itself; the message names the entry."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run has to do.
+
+    Attributes:
+        sysctl: `key=value` of kernel settings to change now.
+        sysctl_frozen: settings that differ and are not this system's to change (read-only: the kernel belongs to a host).
+        sysctl_absent: settings that this kernel does not have.
+        paths: files and folders whose owner, group or mode differs, or folders that are missing.
+        files: configuration files whose content, owner or mode differs, or that are missing.
+        login_defs: settings of login.defs that differ.
+        units: services to start, stop, enable or disable.
+        restart: running services that started before their configuration was written.
+        strangers: members of administrators' groups that nobody declared, as `user` and `group`.
+        pam: PAM profiles that are not in use.
+        sshd: settings that the SSH server does not apply as declared.
+        firewall: the rules that the kernel applies are not those of the file, or wait to be confirmed.
+    """
+
+    sysctl: list[str] = field(default_factory=list)
+    sysctl_frozen: list[str] = field(default_factory=list)
+    sysctl_absent: list[str] = field(default_factory=list)
+    paths: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    login_defs: list[dict[str, str]] = field(default_factory=list)
+    units: list[dict[str, Any]] = field(default_factory=list)
+    restart: list[str] = field(default_factory=list)
+    strangers: list[dict[str, str]] = field(default_factory=list)
+    pam: list[str] = field(default_factory=list)
+    sshd: list[str] = field(default_factory=list)
+    firewall: bool = False
+
+
+def plan(declared: dict[str, Any], state: dict[str, Any], written: tuple[str, ...] = ()) -> Plan:
+    """Compare.
+
+    Args:
+        declared: the role's declaration: sysctl, paths, login_defs, units, files with their
+            digests, administration (groups) and administrators,
+            pam, sshd.
+        state: what the module linux_baseline_info returned.
+        written: configuration files that this run has written, or would write.
+    """
+    writable, frozen, absent = _sysctl(declared.get("sysctl", {}), state.get("sysctl", {}))
+    firewall = state.get("firewall") or {}
+    return Plan(
+        sysctl=writable,
+        sysctl_frozen=frozen,
+        sysctl_absent=absent,
+        paths=[entry for entry in declared.get("paths", []) if _path_differs(entry, state["paths"].get(entry["path"]))],
+        files=[
+            entry
+            for entry, digest in zip(declared.get("files", []), declared.get("digests", []), strict=False)
+            if _file_differs(entry, digest, state["paths"].get(entry["path"]))
+        ],
+        login_defs=[
+            {"name": name, "value": str(value)}
+            for name, value in declared.get("login_defs", {}).items()
+            if state.get("login_defs", {}).get(name) != str(value)
+        ],
+        units=[entry for entry in declared.get("units", []) if _unit_differs(entry, state["units"].get(entry["name"]))],
+        restart=_restart(declared, state, frozenset(written)),
+        strangers=[
+            {"user": user, "group": group}
+            for group in declared.get("administration", [])
+            for user in state.get("groups", {}).get(group, [])
+            if user not in declared["administrators"]
+        ],
+        pam=[
+            profile["name"]
+            for profile in declared.get("pam", [])
+            if profile["module"] not in state.get("pam", {}).get(profile["stack"], [])
+        ],
+        sshd=[
+            name
+            for name, value in declared.get("sshd", {}).items()
+            if state.get("sshd", {}).get(name.lower(), "").lower() != str(value).lower()
+        ],
+        firewall=bool(firewall.get("pending")) or not firewall.get("applied", False),
+    )
+
+
+def admits(address: str, networks: list[str]) -> bool:
+    """Tell whether an address lies in one of these networks; no network at all means every address.
+
+    Raises:
+        DeclarationError: an entry is no network, or the address is none.
+    """
+    if not networks:
+        return True
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError as error:
+        raise DeclarationError(f"'{address}' is not an address") from error
+    return any(ip in network for network in _networks(networks) if network.version == ip.version)
+
+
+def split_families(networks: list[str]) -> dict[str, list[str]]:
+    """Sort networks by family, as nftables wants them: `ipv4` and `ipv6`, each in canonical form, without overlap.
+
+    Raises:
+        DeclarationError: an entry is no network.
+    """
+    found = _networks(networks)
+    return {
+        "ipv4": [str(n) for n in ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network))],
+        "ipv6": [str(n) for n in ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv6Network))],
+    }
+
+
+def _networks(networks: list[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    found = []
+    for text in networks:
+        try:
+            found.append(ipaddress.ip_network(text, strict=False))
+        except ValueError as error:
+            raise DeclarationError(f"'{text}' is neither an address nor a network") from error
+    return found
+
+
+def _sysctl(declared: dict[str, Any], found: dict[str, dict[str, Any]]) -> tuple[list[str], list[str], list[str]]:
+    writable, frozen, absent = [], [], []
+    # Forwarding first: the kernel resets what it accepts when a host becomes a router or ceases to be one.
+    for key, value in sorted(declared.items(), key=lambda item: not item[0].endswith("forward") and ".forwarding" not in item[0]):
+        current = found.get(key) or {}
+        if current.get("value") is None:
+            absent.append(key)
+        elif current["value"].split() != str(value).split():
+            if current.get("writable"):
+                writable.append(f"{key}={value}")
+            else:
+                frozen.append(key)
+    return writable, frozen, absent
+
+
+def _path_differs(entry: dict[str, Any], found: dict[str, Any] | None) -> bool:
+    if found is None:
+        return bool(entry.get("create"))  # what a package did not bring needs no mode
+    wanted = {"mode": entry["mode"], "owner": entry.get("owner", "root"), "group": entry.get("group", "root")}
+    return any(found[key] != value for key, value in wanted.items())
+
+
+def _file_differs(entry: dict[str, Any], digest: str, found: dict[str, Any] | None) -> bool:
+    if found is None:
+        return True
+    wanted = {"sha256": digest, "mode": entry.get("mode", "0644"), "owner": "root", "group": "root"}
+    return any(found[key] != value for key, value in wanted.items())
+
+
+def _unit_differs(entry: dict[str, Any], found: dict[str, Any] | None) -> bool:
+    if found is None or found["load"] == "not-found":
+        # A service that must run and does not exist is an error that systemd words best; in check mode it comes with its package.
+        return entry["state"] == "started" and not entry.get("foreseen", False)
+    running = found["active"] in ("active", "activating", "reloading")
+    enabled = found["enabled"] in ("enabled", "enabled-runtime", "static", "generated", "alias", "indirect")
+    may_enable = found["enabled"] not in ("static", "generated", "alias", "indirect")
+    return running != (entry["state"] == "started") or (may_enable and enabled != entry["enabled"])
+
+
+def _restart(declared: dict[str, Any], state: dict[str, Any], written: frozenset[str]) -> list[str]:
+    units: list[str] = []
+    for entry in declared.get("files", []):
+        unit = entry.get("unit")
+        found = state["units"].get(unit) if unit else None
+        if not found or found["load"] == "not-found" or found["active"] != "active" or unit in units:
+            continue
+        file = state["paths"].get(entry["path"])
+        stale = file is not None and file["mtime"] > found["since"]
+        if stale or entry["path"] in written:
+            units.append(str(unit))
+    return units
