@@ -132,7 +132,7 @@ def check(role: Path) -> list[str]:
     texts = sources(role)
     used = set()
     for path, content in texts.items():
-        for word in re.findall(rf"\b(?:__)?{name}_\w+", content):
+        for word in re.findall(rf"(?<!cnosf\.infogerance\.)\b(?:__)?{name}_\w+", content):
             definition = path.parent.name == "defaults" and len(re.findall(rf"\b{word}\b", content)) == 1
             if not definition:
                 used.add(word)
