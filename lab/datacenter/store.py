@@ -43,7 +43,6 @@ class Store(Usage):
         Raises:
             StateError: the file is not a state of this lab.
         """
-        self.state_file = file
         self._empty()
         if file.exists():
             try:
@@ -51,9 +50,11 @@ class Store(Usage):
                 if state["format"] != FORMAT:
                     raise StateError(f"{file} has format {state['format']}, this lab reads {FORMAT}: remove it")
                 self._restore(state)
+                self.state_file = file
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise StateError(f"{file} cannot be read ({error!r}): run `python -m lab down --purge`") from error
         else:
+            self.state_file = file
             self.install_templates()
             self.save()
 

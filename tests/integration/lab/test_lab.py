@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.__main__ import start, stop
+from lab.__main__ import LabError, start, stop
 from lab.network import Network
 from lab.testing import free_instance, running
 
@@ -183,3 +184,41 @@ def test_two_starts_at_once_make_one_lab(tmp_path):
         assert len(pids) == 1
     finally:
         stop(where, purge=True)
+
+
+def test_a_managed_server_survives_the_loss_of_its_node(lab_empty, tmp_path):
+    make(lab_empty, 101, "lin01", 9002, 12)
+    protection = lab_empty.client("protection")
+    protection.cluster.ha.resources.post(sid="vm:101", state="started")
+    with lab_empty.fault("api", "lost-node", node="pve-par-1"):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            server = lab_empty.server("lin01")
+            if server["node"] != "pve-par-1" and server["agent"]:
+                break
+            time.sleep(0.2)
+        assert server["node"] != "pve-par-1"
+        done = ansible(inventory(lab_empty, tmp_path), "lin01", "ansible.builtin.ping")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_check_mode_would_be_caught_writing(lab_empty):
+    client = lab_empty.client()
+    with lab_empty.nothing_written():
+        client.cluster.resources.get()
+    with (
+        pytest.raises(AssertionError, match="POST /api2/json/nodes/pve-par-1/qemu/9002/clone"),
+        lab_empty.nothing_written(),
+    ):
+        wait(client, client.nodes("pve-par-1").qemu(9002).clone.post(newid=102, name="x", full=1))
+
+
+def test_a_taken_port_is_named_with_its_process(tmp_path):
+    where = free_instance(tmp_path)
+    with (
+        socket.create_server((where.api_host, where.api_port)),
+        pytest.raises(LabError, match=f"process {os.getpid()}"),
+    ):
+        start(where, say=lambda _text: None)
+    assert Network(where).leftovers() == []
+    stop(where, purge=True)

@@ -105,6 +105,8 @@ def test_a_state_of_elsewhere_is_refused_with_the_remedy(tmp_path, content):
     pve = Datacenter(load(), "secret", "127.0.0.1", 0)
     with pytest.raises(StateError, match=r"datacenter\.json"):
         pve.open_state(file)
+    pve.save()
+    assert file.read_text() == content, "what could not be read is not overwritten"
 
 
 def test_reset_leaves_templates_only(site, root, server):
