@@ -20,6 +20,8 @@ from lab.settings import REPOSITORY
 
 #: Keys of a simulated server's state that move with time or with any command, whether it writes or not.
 VOLATILE = frozenset({"journal", "clock", "uptime"})
+#: Ansible's own temporary folders: it makes them in check mode as well.
+ANSIBLE_TEMPORARY = "\\ansible-tmp-"
 #: Folders of a Linux server that only an administrator changes.
 WATCHED = ("/etc", "/usr", "/opt", "/srv", "/root", "/home", "/var/www", "/var/spool/cron", "/boot")
 #: Below them, what logins, Ansible's own temporary files and name resolution write by themselves.
@@ -37,6 +39,8 @@ def _digest(file: Path) -> str:
     content = json.loads(file.read_text(encoding="utf-8"))
     if isinstance(content, dict):
         content = {key: value for key, value in content.items() if key not in VOLATILE}
+        files = content.get("files", {})
+        content["files"] = {name: entry for name, entry in files.items() if ANSIBLE_TEMPORARY not in name}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
