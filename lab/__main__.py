@@ -95,11 +95,12 @@ def _wait_ready(where: Instance, daemon: subprocess.Popen[bytes] | None, say: Sa
         ended = daemon.poll() if daemon is not None else None
         if ended == EXIT_BUSY:
             _check_same_home(where)
-            daemon = None  # another start is at work on this lab: wait for it
-        elif ended is not None or (daemon is None and status is None):
-            time.sleep(0.2)
-            if _status(where) is None:
-                raise LabError(_why(where))
+            daemon = None  # another start, or an end, is at work on this lab: wait for it
+            time.sleep(0.4)
+        elif ended is not None:
+            raise LabError(_why(where))
+        elif daemon is None and status is None:
+            daemon = _spawn(where)  # what we waited for was the lab's end, or a start that failed: our turn
         time.sleep(0.1)
     raise LabError(f"the lab is not ready after {START_SECONDS} s ({told}): see {where.home / 'lab.log'}")
 
