@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Folders, files and links with the owner and mode they shall have: a whole list of them at once."""
+"""Folders, files and links with the owner, mode and text they shall have: a whole list of them at once."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,11 +29,14 @@ class Wanted:
 
     Attributes:
         path: absolute.
-        kind: `directory`; `file`, created empty and never written to; `link`; `absent`, for files and links only.
+        kind: `directory`; `file`; `link`; `absent`, for files and links only.
         owner: name of the user; a link's owner is left alone.
         group: name of the group.
         mode: permission bits.
         target: what a link points at.
+        content: text of a file; None leaves the text alone and creates an empty file.
+        once: the text is given when the file is created, and kept as it is afterwards.
+        secret: the text is compared, and shown in no diff.
     """
 
     path: str
@@ -40,17 +45,21 @@ class Wanted:
     group: str = "root"
     mode: int = 0o755
     target: str = ""
+    content: str | None = None
+    once: bool = False
+    secret: bool = False
 
 
 @dataclass(frozen=True)
 class Found:
-    """A path as it is; `kind` is `absent`, `other` for what is neither folder, file nor link."""
+    """A path as it is; `kind` is `other` for what is none of the kinds; `content` only where it is to compare."""
 
     kind: str = "absent"
     owner: str = ""
     group: str = ""
     mode: int = 0
     target: str = ""
+    content: str | None = None
 
 
 def check(paths: Sequence[Wanted]) -> None:
@@ -68,6 +77,8 @@ def check(paths: Sequence[Wanted]) -> None:
         seen.add(wanted.path)
         if wanted.kind == "link" and not wanted.target:
             raise InputError(f"{wanted.path} is declared as a link and needs a target.")
+        if wanted.content is not None and wanted.kind != "file":
+            raise InputError(f"{wanted.path} is declared as {wanted.kind}, and only a file has content.")
 
 
 def plan(paths: Sequence[Wanted], found: Mapping[str, Found]) -> list[Change]:
@@ -96,15 +107,29 @@ def plan(paths: Sequence[Wanted], found: Mapping[str, Found]) -> list[Change]:
             after = {"owner": wanted.owner, "group": wanted.group, "mode": f"{wanted.mode:04o}"}
             before = {} if now.kind == "absent" else {"owner": now.owner, "group": now.group, "mode": f"{now.mode:04o}"}
         if now.kind == "absent":
-            changes.append(Change("create", wanted.path, {}, {"kind": wanted.kind, **after}))
-        elif before != after:
-            names = [name for name in after if before[name] != after[name]]
-            changes.append(
-                Change(
-                    "set", wanted.path, {name: before[name] for name in names}, {name: after[name] for name in names}
-                )
-            )
+            text = {} if wanted.content is None else {"text": _shown(wanted, wanted.content.splitlines())}
+            changes.append(Change("create", wanted.path, {}, {"kind": wanted.kind, **after, **text}))
+            continue
+        differing = [name for name in after if before[name] != after[name]]
+        old, new = {name: before[name] for name in differing}, {name: after[name] for name in differing}
+        if wanted.content is not None and not wanted.once and now.content != wanted.content:
+            lost, gained = _difference(now.content or "", wanted.content)
+            old["text"], new["text"] = _shown(wanted, lost), _shown(wanted, gained)
+        if new:
+            changes.append(Change("set", wanted.path, old, new))
     return changes
+
+
+def _difference(before: str, after: str) -> tuple[list[str], list[str]]:
+    """Answer the lines that only the one text has, and those that only the other has."""
+    lines = list(difflib.ndiff(before.splitlines(), after.splitlines()))
+    lost = [line[2:] for line in lines if line.startswith("- ")]
+    gained = [line[2:] for line in lines if line.startswith("+ ")]
+    return lost, gained
+
+
+def _shown(wanted: Wanted, lines: Sequence[str]) -> str:
+    return "(not shown)" if wanted.secret else "".join(f"\n  {line}" for line in lines)
 
 
 class Paths:
@@ -124,10 +149,11 @@ class Paths:
         """Answer every path as it is; one is looked at once, and again after it was written."""
         for wanted in paths:
             if wanted.path not in self._known:
-                self._known[wanted.path] = self._read(Path(wanted.path))
+                self._known[wanted.path] = self._read(wanted)
         return dict(self._known)
 
-    def _read(self, path: Path) -> Found:
+    def _read(self, wanted: Wanted) -> Found:
+        path = Path(wanted.path)
         try:
             entry = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -140,6 +166,9 @@ class Paths:
             self._group(entry.st_gid),
             stat.S_IMODE(entry.st_mode),
             str(path.readlink()) if kind == "link" else "",
+            path.read_bytes().decode(errors="replace")
+            if kind == "file" and wanted.content is not None and not wanted.once
+            else None,
         )
 
     def apply(self, change: Change, paths: Sequence[Wanted], numbers: Callable[[str, str], tuple[int, int]]) -> None:
@@ -156,6 +185,9 @@ class Paths:
             fresh.symlink_to(wanted.target)
             fresh.replace(path)
             return
+        if wanted.kind == "file" and wanted.content is not None and "text" in change.after:
+            self._write(wanted, wanted.content, numbers)
+            return
         if change.action == "create":
             if wanted.kind == "directory":
                 path.mkdir(mode=0o700)
@@ -168,3 +200,21 @@ class Paths:
             os.fchmod(descriptor, wanted.mode)
         finally:
             os.close(descriptor)
+
+    @staticmethod
+    def _write(wanted: Wanted, content: str, numbers: Callable[[str, str], tuple[int, int]]) -> None:
+        """Put a text in its place at once, with its owner and mode: nobody reads half of it, or reads it too early."""
+        path = Path(wanted.path)
+        owner, group = numbers(wanted.owner, wanted.group)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+                file.write(content)
+                file.flush()
+                os.fchown(file.fileno(), owner, group)
+                os.fchmod(file.fileno(), wanted.mode)
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise

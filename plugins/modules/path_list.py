@@ -6,10 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: path_list
-short_description: Keep a list of folders, files and links with their owners and modes
+short_description: Keep a list of folders, files and links with their owners, modes and texts
 version_added: 0.1.0
 description:
-  - Does for a whole list what M(ansible.builtin.file) does for one path, in one call.
+  - Does for a whole list what M(ansible.builtin.file) and M(ansible.builtin.copy) with C(content) do for one path,
+    in one call.
   - Nothing of another kind is ever replaced, and no folder is ever removed.
 author:
   - Contributors to cnosf.infogerance (@cnosf)
@@ -25,7 +26,7 @@ options:
         type: path
         required: true
       kind:
-        description: What it is. A V(file) is created empty and never written to; V(absent) removes a file or a link.
+        description: What it is. V(absent) removes a file or a link.
         type: str
         choices: [directory, file, link, absent]
         default: directory
@@ -45,12 +46,23 @@ options:
         description: What a link points at.
         type: str
         default: ""
+      content:
+        description: Text of a V(file). Without it, a file that is missing is created empty, and its text is left alone.
+        type: str
+      once:
+        description: Give the text when the file is created, and leave it alone afterwards.
+        type: bool
+        default: false
+      secret:
+        description: Show the text in no diff. Set C(no_log) on the task as well, for what runs with C(-vvv).
+        type: bool
+        default: false
 attributes:
   check_mode:
     description: Says what would change, and writes nothing.
     support: full
   diff_mode:
-    description: Shows kind, owner, group, mode and target of what differs.
+    description: Shows kind, owner, group, mode, target and lines of what differs.
     support: full
 """
 
@@ -95,6 +107,9 @@ PATH = {
     "group": {"type": "str", "default": "root"},
     "mode": {"type": "str", "default": "0755"},
     "target": {"type": "str", "default": ""},
+    "content": {"type": "str"},
+    "once": {"type": "bool", "default": False},
+    "secret": {"type": "bool", "default": False, "no_log": False},
 }
 
 

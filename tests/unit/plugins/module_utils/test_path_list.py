@@ -27,6 +27,12 @@ FOLDER = Found("directory", "root", "root", 0o755)
         (Wanted("/a", "link", target="b"), Found("link", owner="x", target="b"), None, None),
         (Wanted("/a", "absent"), Found("file", "x", "x", 0o644), {"kind": "file"}, {"kind": "absent"}),
         (Wanted("/a", "absent"), Found(), None, None),
+        (Wanted("/a", "file", content="a\nc\n"), Found("file", "root", "root", 0o755, content="a\nb\n"),
+         {"text": "\n  b"}, {"text": "\n  c"}),
+        (Wanted("/a", "file", content="x", secret=True), Found("file", "root", "root", 0o755, content="y"),
+         {"text": "(not shown)"}, {"text": "(not shown)"}),
+        (Wanted("/a", "file", content="x", once=True), Found("file", "root", "root", 0o755), None, None),
+        (Wanted("/a", "file", content="x"), Found("file", "root", "root", 0o755, content="x"), None, None),
     ],
 )  # fmt: skip
 def test_plan(wanted, found, before, after):
@@ -53,6 +59,7 @@ def test_what_is_in_the_way_is_never_removed(wanted, found, message):
         ([Wanted("a")], "a must be an absolute path"),
         ([Wanted("/a"), Wanted("/a", "file")], "/a is declared twice"),
         ([Wanted("/a", "link")], "/a is declared as a link and needs a target"),
+        ([Wanted("/a", content="x")], "/a is declared as directory, and only a file has content"),
     ],
 )
 def test_nonsense_is_refused(paths, message):
@@ -95,3 +102,25 @@ def test_makes_the_list_once_and_puts_right_what_drifts(tmp_path):
 def test_more_paths_than_a_server_has_changes(tmp_path):
     paths = [Wanted(f"{tmp_path}/{number}", owner="me", group="us") for number in range(150)]
     assert len(run(paths).changes) == 150
+
+
+def test_texts_are_put_in_place_whole_and_a_text_given_once_is_kept(tmp_path):
+    paths = [
+        Wanted(f"{tmp_path}/conf", "file", "me", "us", 0o640, content="é\r\nline\n"),
+        Wanted(f"{tmp_path}/key", "file", "me", "us", 0o600, content="drawn", once=True),
+    ]
+    run(paths)
+    assert (tmp_path / "conf").read_bytes() == "é\r\nline\n".encode()
+    (tmp_path / "conf").write_text("edited")
+    (tmp_path / "conf").chmod(0o666)
+    again = [paths[0], Wanted(f"{tmp_path}/key", "file", "me", "us", 0o600, content="another", once=True)]
+    assert [change.subject for change in run(again, check_only=True).changes] == [f"{tmp_path}/conf"]
+    assert (tmp_path / "conf").read_text() == "edited"
+    run(again)
+    assert (tmp_path / "conf").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "key").read_text() == "drawn"
+    (tmp_path / "key").chmod(0o666)
+    assert run(again).changed
+    assert (tmp_path / "key").read_text() == "drawn"
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "key"]
