@@ -244,9 +244,15 @@ class Domain:
 
     def running(self, server: WindowsServer) -> bool:
         """Whether a controller of the domain runs on the server's network."""
-        if server.computer_name in self.data["controllers"]:
-            return True
-        return any(server.estate.named(name) is not None for name in self.data["controllers"])
+        return any(self.answers(self._controller(server, name)) for name in self.data["controllers"])
+
+    @staticmethod
+    def _controller(server: WindowsServer, name: str) -> WindowsServer | None:
+        return server if server.computer_name == name else server.estate.named(name)
+
+    def answers(self, other: WindowsServer | None) -> bool:
+        """Whether a server is a controller of this domain: one made anew under an old name is not."""
+        return other is not None and is_controller(other) and other.domain == self.dns_name
 
     def as_principal(self, entry: Object) -> Principal:
         """How logons and access lists see an object."""

@@ -106,7 +106,7 @@ def _find_domain(call: Call, name: str) -> Domain:
         controllers = {address for entry in found.data["controllers"].values() for address in entry["addresses"]}
         adapters = call.server.section("dns_client")["adapters"].values()
         asked = [address for servers in adapters for address in servers if address in controllers]
-        if any(call.server.estate.at(address) is not None for address in asked):
+        if any(found.answers(call.server.estate.at(address)) for address in asked):
             return found
     raise ModuleFailure(
         f'An Active Directory domain controller for the domain "{name}" could not be contacted. '
@@ -119,7 +119,8 @@ def _check_administrator(call: Call, found: Domain, user: str, password: str) ->
     wanted, account = split_name(user)
     if wanted is None:
         raise ModuleFailure("domain_admin_user must be in domain\\user or user@domain.com format")
-    server = next((server for name in found.data["controllers"] if (server := call.server.estate.named(name))), None)
+    known = (call.server.estate.named(name) for name in found.data["controllers"])
+    server = next((other for other in known if found.answers(other)), None)
     if server is None:
         raise ModuleFailure(f"No domain controller of {found.dns_name} answers.")
     try:

@@ -30,12 +30,15 @@ def server_plan(declared: Declaration, observation: Observation) -> dict[str, An
 
 
 def domain_plan(declared: Declaration, observation: Observation) -> dict[str, Any]:
-    """What differs in the domain and its services."""
+    """What differs in the domain and its services.
+
+    What all controllers share is settled by the one that emulates the PDC alone: a difference is found, foreseen
+    and repaired once; every controller settles what is its own.
+    """
     directory = DirectoryPlan(declared, observation)
     dns = DnsPlan(declared, observation)
     dhcp = DhcpPlan(declared, observation)
-    return {
-        "problems": directory.problems() + dns.problems() + dhcp.problems(),
+    shared: dict[str, Any] = {
         "deferred_service_accounts": directory.deferred_service_accounts(),
         "recycle_bin": directory.recycle_bin(),
         "sites": directory.sites(),
@@ -51,11 +54,19 @@ def domain_plan(declared: Declaration, observation: Observation) -> dict[str, An
         "service_accounts": directory.service_accounts(),
         "laps": directory.laps(),
         "gpo_links": directory.gpo_links(),
-        "dns_forwarders": dns.forwarders(),
         "dns_zones": dns.zones(),
         "dns_aging": dns.aging(),
         "dns_conditional_forwarders": dns.conditional_forwarders(),
         "dns_records": dns.records(),
+    }
+    problems = dhcp.problems()
+    if ServerPlan(declared, observation).primary:
+        problems += directory.problems() + dns.problems()
+    else:
+        shared = {kind: [] for kind in shared}
+    own = {
+        "problems": problems,
+        "dns_forwarders": dns.forwarders(),
         "dns_scavenging": dns.scavenging(),
         "dhcp_setup": dhcp.setup(),
         "dhcp_authorization": dhcp.authorization(),
@@ -65,3 +76,4 @@ def domain_plan(declared: Declaration, observation: Observation) -> dict[str, An
         "dhcp_scope_options": dhcp.scope_options(),
         "dhcp_reservations": dhcp.reservations(),
     }
+    return shared | own
