@@ -180,30 +180,45 @@ class ServerTools:
         """Ask the web server for the health page, the home page and the login page, as a visitor would."""
         place = self._places[site.name]
         try:
-            status, body = self._get(place, place.health_path)
-            if status != http.client.OK:
-                return f"its health page answers {status}: {body[:200].strip()}."
-            release = json.loads(body).get("release")
+            page = get(place, place.health_path)
+            if page.status != http.client.OK:
+                return f"its health page answers {page.status}: {page.body[:200].strip()}."
+            release = json.loads(page.body).get("release")
             if release != site.version:
                 return f"its health page speaks of release {release}."
             for path in ("/", "/wp-login.php"):
-                status, body = self._get(place, path)
+                status = get(place, path).status
                 if status >= http.client.INTERNAL_SERVER_ERROR:
                     return f"{path} answers {status}."
         except (OSError, http.client.HTTPException, ValueError) as error:
             return f"the web server does not answer as it should: {error}."
         return None
 
-    @staticmethod
-    def _get(place: Place, path: str) -> tuple[int, str]:
-        # The certificate is trusted because it is the very one the web server was given, whoever signed it.
-        context = ssl.create_default_context(cafile=place.certificate)
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        with socket.create_connection(("127.0.0.1", place.port), timeout=60) as plain:
-            connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
-            connection.sock = context.wrap_socket(plain, server_hostname=place.hostname)
-            connection.request("GET", path, headers={"Host": place.hostname, "User-Agent": "cnosf.infogerance"})
-            answer = connection.getresponse()
-            body = answer.read().decode(errors="replace")
-            connection.close()
-        return answer.status, body
+
+@dataclass(frozen=True)
+class Page:
+    """An answer of the web server."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+def get(place: Place, path: str) -> Page:
+    """Ask the server's own web server for a page of a site over HTTPS.
+
+    The certificate is trusted because it is the very one the web server was given, whoever signed it.
+
+    Raises:
+        OSError, http.client.HTTPException: no answer, or another certificate.
+    """
+    context = ssl.create_default_context(cafile=place.certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    with socket.create_connection(("127.0.0.1", place.port), timeout=60) as plain:
+        connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
+        connection.sock = context.wrap_socket(plain, server_hostname=place.hostname)
+        connection.request("GET", path, headers={"Host": place.hostname, "User-Agent": "cnosf.infogerance"})
+        answer = connection.getresponse()
+        page = Page(answer.status, dict(answer.getheaders()), answer.read().decode(errors="replace"))
+        connection.close()
+    return page

@@ -119,7 +119,7 @@ function read(array $request): array
     $differing = [];
     foreach ($request['options'] as $name => $wanted) {
         $found = get_option($name, null);
-        if ($found === null || !same($wanted, $found)) {
+        if ($found === null || !same(sanitize_option($name, stored($wanted)), $found)) {
             $differing[$name] = is_scalar($found) ? $found : null;
         }
     }
@@ -197,7 +197,7 @@ function set_options(array $options): void
 {
     foreach ($options as $name => $value) {
         update_option($name, stored($value));
-        if (!same($value, get_option($name, null))) {
+        if (!same(sanitize_option($name, stored($value)), get_option($name, null))) {
             throw new Refused("option $name does not keep the value it is given.");
         }
     }
