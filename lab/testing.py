@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,12 +26,12 @@ from lab.settings import HIGHEST_NUMBER, Instance, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["RunningLab", "free_instance", "lab_empty", "lab_running", "running"]
 
 FIRST_NUMBER = 100
 """Numbers from here on belong to tests."""
+LINKS = Path("/sys/class/net")
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,15 @@ class RunningLab:
 
 
 def free_instance(home: Path) -> Instance:
-    """An instance with a number that no lab of this machine uses, its state in this folder.
+    """An instance with a number that nothing on this machine uses, its state in this folder.
 
     Raises:
         SettingsError: every number is in use.
     """
     for number in range(FIRST_NUMBER + os.getpid() % 50, HIGHEST_NUMBER + 1):
         where = Instance(f"test-{number}", number, home / f"test-{number}")
+        if (LINKS / where.bridge).exists():
+            continue
         try:
             with hold(where):
                 return where

@@ -9,15 +9,17 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lab import __main__ as cli
 from lab.daemon import BusyError, end_orphans, hold
 from lab.faults import KINDS
-from lab.settings import HIGHEST_NUMBER, REPOSITORY, Instance
+from lab.settings import REPOSITORY, Instance
+from lab.testing import free_instance
 
-NUMBER = str(HIGHEST_NUMBER - os.getpid() % 40)
+NUMBER = str(free_instance(Path("/nonexistent")).number)
 
 STATUS = {
     "instance": "demo",

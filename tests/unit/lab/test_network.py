@@ -10,25 +10,33 @@ import socket
 
 import pytest
 
+from lab.daemon import hold
 from lab.guests import GuestSpec, Nic
 from lab.network import Network, NetworkError, check_port_free, ip, require_root, who_listens
-from lab.settings import HIGHEST_NUMBER, Instance
+from lab.testing import free_instance
 
-NUMBER = HIGHEST_NUMBER - os.getpid() % 40
 root = pytest.mark.skipif(os.geteuid() != 0, reason="making a bridge needs root")
 
 
 @pytest.fixture
-def network(tmp_path):
-    network = Network(Instance("try", NUMBER, tmp_path))
+def where(tmp_path):
+    """An instance of which nothing exists, its number held for the test."""
+    where = free_instance(tmp_path)
+    with hold(where):
+        yield where
+
+
+@pytest.fixture
+def network(where):
+    network = Network(where)
     yield network
     if os.geteuid() == 0:
         network.down()
 
 
 @pytest.fixture
-def prefix():
-    return f"10.{42 + NUMBER}"
+def prefix(where):
+    return f"10.{42 + where.number}"
 
 
 @root
@@ -43,11 +51,11 @@ def test_up_and_down_as_often_as_one_likes(network, prefix):
 
 
 @root
-def test_half_an_earlier_lab_is_cleaned_away(network, prefix, tmp_path):
+def test_half_an_earlier_lab_is_cleaned_away(network, prefix, where):
     network.up()
     network.add_address(f"{prefix}.0.11", "dc01")
     network.join(spec(100, "web01", f"{prefix}.0.15/24"))
-    later = Network(Instance("try", NUMBER, tmp_path))
+    later = Network(where)
     assert f"network namespace {network.namespace(100)}" in later.leftovers()
     cleaned = later.up()
     assert f"network namespace {network.namespace(100)}" in cleaned

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
+import os
 from dataclasses import replace
 
 import pytest
 import requests
 import winrm
-from fakepve import next_loopback
 
 from lab.authority import Authority
 from lab.credentials import Credentials
@@ -23,6 +24,12 @@ from lab.windows import guest as module
 from lab.windows.guest import WindowsPlatform
 
 GIB = 1024**3
+_HOSTS = itertools.count(1)
+
+
+def next_loopback():
+    """An address of this process alone: the port is always 5986."""
+    return f"127.{100 + os.getpid() % 100}.{os.getpid() // 100 % 250}.{next(_HOSTS)}"
 
 
 class Addresses:
