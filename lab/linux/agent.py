@@ -62,6 +62,7 @@ async def report(root: Path, namespace: str, hostname: str, boot_time: float) ->
         OSError: it is gone meanwhile.
     """
     kernel = os.uname()
+    release = (root / "etc/os-release").read_text(encoding="utf-8")
     try:
         links = json.loads(await run("ip", "-n", namespace, "-json", "address", "show"))
     except CommandError as error:
@@ -69,7 +70,7 @@ async def report(root: Path, namespace: str, hostname: str, boot_time: float) ->
     disk = shutil.disk_usage(root)
     return AgentReport(
         hostname=hostname,
-        osinfo=osinfo((root / "etc/os-release").read_text(encoding="utf-8"), kernel.release, kernel.version, kernel.machine),
+        osinfo=osinfo(release, kernel.release, kernel.version, kernel.machine),
         interfaces=interfaces(links),
         filesystems=(
             {

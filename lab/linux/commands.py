@@ -65,7 +65,8 @@ async def run(
             env=dict(env) if env is not None else None,
         )
     except FileNotFoundError as error:
-        raise LinuxLabError(f"`{argv[0]}` is not installed: install the system packages that the README lists") from error
+        message = f"`{argv[0]}` is not installed: install the system packages that the README lists"
+        raise LinuxLabError(message) from error
     finally:
         if sink:
             sink.close()

@@ -70,8 +70,7 @@ class Container:
     async def create(self, image: str, hostname: str, netns: str, limits: Limits) -> None:
         """Make it from an image, without starting it.
 
-        The container gets the limits when this machine's control groups permit; a laptop with less memory than the server
-        declares is no reason to refuse.
+        A laptop with less memory than the server declares is no reason to refuse: the limit is an upper one.
         """
         await self.podman(
             *("create", "--name", self.name, "--hostname", hostname, "--network", f"ns:{netns}"),
@@ -157,18 +156,21 @@ async def watch(pid: int) -> None:
     except ProcessLookupError:
         return
     loop = asyncio.get_running_loop()
-    gone = loop.create_future()
+    gone: asyncio.Future[None] = loop.create_future()
     try:
-        loop.add_reader(handle, lambda: gone.done() or gone.set_result(None))
+        loop.add_reader(handle, _settle, gone)
         await gone
     finally:
         loop.remove_reader(handle)
         os.close(handle)
 
 
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
 async def containers(runtime: Runtime, number: int) -> list[str]:
     """Names of the containers that an instance of the lab has on this machine."""
-    said = await run(
-        *runtime.podman, "ps", "--all", "--filter", f"label={LABEL}={number}", "--format", "{{.Names}}"
-    )
+    said = await run(*runtime.podman, "ps", "--all", "--filter", f"label={LABEL}={number}", "--format", "{{.Names}}")
     return sorted(said.split())

@@ -1,7 +1,7 @@
 # Copyright: Contributors to cnosf.infogerance
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Linux server of the lab: a container that boots, reboots, powers off and keeps its disk, as a virtual machine does."""
+"""A Linux server of the lab: a container that boots, reboots, powers off and keeps its disk, as a machine does."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class LinuxGuest:
     # ----------------------------------------------------------------- power
 
     async def boot(self) -> None:
-        """Power on, creating the disk from the system's image the first time; returns when systemd has finished booting.
+        """Power on, creating the disk from the system's image the first time; returns once systemd has booted.
 
         A container that an earlier lab process left running is taken over as it is.
 
@@ -228,7 +228,7 @@ class LinuxGuest:
         self._pid = await self.container.pid()
         if not self._pid:
             return False
-        self._booted_at = Path(f"/proc/{self._pid}").stat().st_ctime
+        self._booted_at = _started(self._pid)
         await self._wait_booted()
         self._trust()
         self._ready = True
@@ -258,13 +258,13 @@ class LinuxGuest:
                 said = str(error)
             if said in BOOTED:
                 return
-            if not Path(f"/proc/{self._pid}").exists():
+            if not _alive(self._pid):
                 raise GuestError(await self._post_mortem("ended while it booted"))
             await asyncio.sleep(0.1)
         raise GuestError(await self._post_mortem(f"was not up after {BOOT_SECONDS} s ({said})"))
 
     async def _post_mortem(self, what: str) -> str:
-        alive = self._pid if Path(f"/proc/{self._pid}").exists() else 0
+        alive = self._pid if _alive(self._pid) else 0
         journal = await self.container.journal(alive)
         return f"{self.name} {what}. The last lines of its journal:\n{journal.rstrip()}"
 
@@ -328,3 +328,12 @@ class LinuxGuest:
                 await self._leave()
             await self.house.events.powered_off(self.spec.vmid)
             return
+
+
+def _alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def _started(pid: int) -> float:
+    """When a process started, in seconds since the epoch."""
+    return Path(f"/proc/{pid}").stat().st_ctime

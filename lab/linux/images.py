@@ -1,7 +1,7 @@
 # Copyright: Contributors to cnosf.infogerance
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The disk images of the lab's Linux templates: built once from the distributor's archive, kept as a tar, imported in podman."""
+"""The images of the lab's Linux templates: built once from the distributor's archive, kept as a tar."""
 
 from __future__ import annotations
 
@@ -80,11 +80,12 @@ class Recipe:
         return f"{REPOSITORY}:{self.system}-{self.fingerprint}"
 
 
-def _sources(mirror: str, security: str, security_suite: str, suite: str, components: str, keyring: str) -> str:
+def _sources(mirror: str, security: tuple[str, str], suite: str, components: str, keyring: str) -> str:
+    """Apt's sources, deb822; `security` is the URL and the suite of the security updates."""
     head = f"Components: {components}\nSigned-By: /usr/share/keyrings/{keyring}\n"
     return (
         f"Types: deb\nURIs: {mirror}\nSuites: {suite} {suite}-updates\n{head}\n"
-        f"Types: deb\nURIs: {security}\nSuites: {security_suite}\n{head}"
+        f"Types: deb\nURIs: {security[0]}\nSuites: {security[1]}\n{head}"
     )
 
 
@@ -106,7 +107,7 @@ RECIPES = {
                 "usr/share/keyrings/ubuntu-archive-keyring.gpg",
             ),
             sources=_sources(
-                *(UBUNTU, "http://security.ubuntu.com/ubuntu", "noble-security", "noble", "main universe"),
+                *(UBUNTU, ("http://security.ubuntu.com/ubuntu", "noble-security"), "noble", "main universe"),
                 "ubuntu-archive-keyring.gpg",
             ),
         ),
@@ -123,7 +124,7 @@ RECIPES = {
                 "usr/share/keyrings/debian-archive-keyring.gpg",
             ),
             sources=_sources(
-                *(DEBIAN, "http://deb.debian.org/debian-security", "bookworm-security", "bookworm", "main"),
+                *(DEBIAN, ("http://deb.debian.org/debian-security", "bookworm-security"), "bookworm", "main"),
                 "debian-archive-keyring.gpg",
             ),
         ),
@@ -234,7 +235,9 @@ class Images:
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
             )
             part = archive.with_suffix(".part")
-            await run("tar", "--numeric-owner", "--one-file-system", "-C", str(root), "-cf", str(part), ".", seconds=300)
+            await run(
+                *("tar", "--numeric-owner", "--one-file-system", "-C", str(root), "-cf", str(part), "."), seconds=300
+            )
             part.rename(archive)
         except LinuxLabError as error:
             raise LinuxLabError(f"the image of {recipe.label} could not be built: {error}\n{tail(log)}") from error

@@ -1,7 +1,7 @@
 # Copyright: Contributors to cnosf.infogerance
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The site's package proxy: apt-cacher-ng, run by the lab on its bridge, so that guests install without a way to the Internet."""
+"""The site's package proxy: apt-cacher-ng on the lab's bridge, so that guests install without a way to the Internet."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import contextlib
 import fcntl
 import shutil
 import time
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from lab.linux.commands import LinuxLabError, tail
 from lab.linux.images import cache_home
 from lab.network import who_listens
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROGRAM = "/usr/sbin/apt-cacher-ng"
 PORT = 13142  # not 3142: the distribution's own service may run on every address of this machine
@@ -43,8 +45,8 @@ def configuration(address: str, port: int, cache: Path, state: Path) -> str:
 class PackageProxy:
     """One apt-cacher-ng in the foreground.
 
-    Its downloads live in the user's cache, so that a new lab installs from disk. Two processes must not share one cache: each
-    running lab takes the first cache that no other one holds.
+    Its downloads live in the user's cache, so that a new lab installs from disk. Two processes must not share one
+    cache: each running lab takes the first cache that no other one holds.
 
     Args:
         address: the bridge's address, which guests reach.
@@ -85,7 +87,7 @@ class PackageProxy:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
-                pass_fds=(self._slot.fileno(),),  # the cache stays taken for as long as the proxy lives, whatever befalls us
+                pass_fds=(self._slot.fileno(),),  # the cache stays taken while the proxy lives, whatever befalls us
             )
         await self._wait_answering()
 

@@ -41,7 +41,7 @@ class LinuxPlatform:
         """Make the images of these systems ready and start the package proxy; the bridge must exist.
 
         Returns:
-            What each system really is, in the order asked: Debian 12 takes Ubuntu's place where its archive does not answer.
+            What each system really is, in the order asked: Debian 12 stands in where Ubuntu's archive does not answer.
         """
         ready = [await self.images.ensure(system) for system in systems]
         await self.proxy.start()

@@ -12,8 +12,8 @@ short_description: Read the state of a Linux server that its baseline decides
 version_added: 0.1.0
 author: Contributors to cnosf.infogerance (@cnosf)
 description:
-  - Reads in one go what the role P(cnosf.infogerance.linux_baseline#role) compares with its declaration, so that its loops run on
-    differences only.
+  - Reads in one go what the role P(cnosf.infogerance.linux_baseline#role) compares with its declaration, so that its
+    loops run on differences only.
   - Reads only what it is asked for; needs root for the firewall, the accounts and the SSH server.
 options:
   sysctl:
@@ -84,15 +84,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 sysctl:
-  description: Each setting's RV(ignore:value), null where the kernel has none, and whether it is RV(ignore:writable).
+  description: Each setting's value, null where the kernel has none, and whether it is ours to write.
   returned: success
   type: dict
 paths:
-  description: Each path's owner, group, mode, modification time and a file's SHA-256 digest; null where there is none.
+  description: Each path's owner, group, mode, modification time and a file's SHA-256; null where there is none.
   returned: success
   type: dict
 units:
-  description: Each unit's load state, active state, whether it is enabled, and when it last started (seconds since the epoch).
+  description: Each unit's load state, active state, whether it is enabled, and when it last started (Unix time).
   returned: success
   type: dict
 packages:
@@ -121,7 +121,8 @@ pam:
   type: dict
 firewall:
   description:
-    - Whether the kernel applies exactly the file's rules, and whether they wait to be confirmed. Null when no file was given.
+    - Whether the kernel applies exactly the file's rules, and whether they wait to be confirmed.
+    - Null when no file was given.
   returned: success
   type: dict
 sshd:
@@ -129,7 +130,8 @@ sshd:
   returned: success
   type: dict
 accounts:
-  description: Name, number, shell of each account and whether its password is V(set), V(locked) or V(empty); empty unless asked for.
+  description:
+    - Name, number, shell of each account and whether its password is V(set), V(locked) or V(empty).
   returned: success
   type: list
   elements: dict
@@ -142,7 +144,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cnosf.infogerance.plugins.module_utils.linux import state
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "sysctl": {"type": "list", "elements": "str", "default": []},
@@ -160,7 +162,7 @@ def main():
     )
     asked = module.params
 
-    def run(argv):
+    def run(argv: list[str]) -> tuple[int, str]:
         if module.get_bin_path(argv[0], opt_dirs=["/usr/sbin", "/sbin"]) is None:
             return 127, ""  # its package is not installed yet
         code, out, _err = module.run_command(argv, environ_update={"LC_ALL": "C.UTF-8"})
@@ -168,6 +170,8 @@ def main():
 
     try:
         defs = Path("/etc/login.defs").read_text(encoding="utf-8") if asked["login_defs"] else ""
+        file, table = asked["firewall_file"], asked["firewall_table"]
+        firewall = state.firewall(file, table, run) if file else None
         module.exit_json(
             changed=False,
             sysctl=state.sysctl(asked["sysctl"]),
@@ -179,7 +183,7 @@ def main():
             groups=state.groups(asked["groups"]),
             login_defs=state.login_defs(asked["login_defs"], defs),
             pam=state.pam(),
-            firewall=state.firewall(asked["firewall_file"], asked["firewall_table"], run) if asked["firewall_file"] else None,
+            firewall=firewall,
             sshd=state.sshd(run) if asked["sshd"] else {},
             accounts=state.accounts() if asked["accounts"] else [],
         )

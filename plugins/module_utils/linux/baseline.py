@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class DeclarationError(ValueError):
@@ -20,7 +23,7 @@ class Plan:
 
     Attributes:
         sysctl: `key=value` of kernel settings to change now.
-        sysctl_frozen: settings that differ and are not this system's to change (read-only: the kernel belongs to a host).
+        sysctl_frozen: settings that differ and are read-only, because the kernel belongs to a host.
         sysctl_absent: settings that this kernel does not have.
         paths: files and folders whose owner, group or mode differs, or folders that are missing.
         files: configuration files whose content, owner or mode differs, or that are missing.
@@ -119,9 +122,13 @@ def split_families(networks: list[str]) -> dict[str, list[str]]:
     """
     found = _networks(networks)
     return {
-        "ipv4": [str(n) for n in ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network))],
-        "ipv6": [str(n) for n in ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv6Network))],
+        "ipv4": _texts(ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network))),
+        "ipv6": _texts(ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv6Network))),
     }
+
+
+def _texts(networks: Iterable[ipaddress.IPv4Network] | Iterable[ipaddress.IPv6Network]) -> list[str]:
+    return [str(network) for network in networks]
 
 
 def _networks(networks: list[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -137,7 +144,7 @@ def _networks(networks: list[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv
 def _sysctl(declared: dict[str, Any], found: dict[str, dict[str, Any]]) -> tuple[list[str], list[str], list[str]]:
     writable, frozen, absent = [], [], []
     # Forwarding first: the kernel resets what it accepts when a host becomes a router or ceases to be one.
-    for key, value in sorted(declared.items(), key=lambda item: not item[0].endswith("forward") and ".forwarding" not in item[0]):
+    for key, value in sorted(declared.items(), key=lambda item: not item[0].endswith(("ip_forward", ".forwarding"))):
         current = found.get(key) or {}
         if current.get("value") is None:
             absent.append(key)
@@ -165,8 +172,7 @@ def _file_differs(entry: dict[str, Any], digest: str, found: dict[str, Any] | No
 
 def _unit_differs(entry: dict[str, Any], found: dict[str, Any] | None) -> bool:
     if found is None or found["load"] == "not-found":
-        # A service that must run and does not exist is an error that systemd words best; in check mode it comes with its package.
-        return entry["state"] == "started" and not entry.get("foreseen", False)
+        return bool(entry["state"] == "started")  # that it does not exist is an error that systemd words best
     running = found["active"] in ("active", "activating", "reloading")
     enabled = found["enabled"] in ("enabled", "enabled-runtime", "static", "generated", "alias", "indirect")
     may_enable = found["enabled"] not in ("static", "generated", "alias", "indirect")

@@ -50,7 +50,7 @@ def sysctl_path(key: str) -> str:
 
 
 def paths(names: list[str]) -> dict[str, dict[str, Any] | None]:
-    """Owner, group, mode (four octal digits) and time of modification of each path, and a file's digest; None where there is none."""
+    """Owner, group, mode (four octal digits), time of modification and, of a file, digest; None where there is none."""
     found: dict[str, dict[str, Any] | None] = {}
     for name in names:
         try:
@@ -79,7 +79,7 @@ def _digest(path: Path) -> str:
 
 
 def units(names: list[str], run: Command) -> dict[str, dict[str, Any]]:
-    """What systemd says of each unit; `since` is the time of its last start, in seconds since the epoch, 0.0 for never."""
+    """What systemd says of each unit; `since` is when it last started, in seconds since the epoch, 0.0 for never."""
     if not names:
         return {}
     properties = ",".join(["Id", *UNIT_PROPERTIES])
@@ -90,7 +90,7 @@ def units(names: list[str], run: Command) -> dict[str, dict[str, Any]]:
 def parse_units(names: list[str], said: str, booted: float) -> dict[str, dict[str, Any]]:
     """Read what `systemctl show` prints: a block for each unit, in the order asked."""
     found = {}
-    for name, block in zip(names, said.strip().split("\n\n")):
+    for name, block in zip(names, said.strip().split("\n\n"), strict=True):
         values = dict(line.partition("=")[::2] for line in block.splitlines())
         entry: dict[str, Any] = {key: values.get(prop, "") for prop, key in UNIT_PROPERTIES.items()}
         microseconds = int(entry["since"] or 0)
@@ -125,13 +125,18 @@ def groups(names: list[str]) -> dict[str, list[str]]:
 
 
 def accounts() -> list[dict[str, Any]]:
-    """Every account: name, number, shell, and the state of its password (`set`, `locked`, `empty`), never the password."""
+    """Every account: name, number, shell, and whether its password is `set`, `locked` or `empty`; never the password."""
     shadow = {}
     for line in Path("/etc/shadow").read_text(encoding="utf-8").splitlines():
         name, secret = line.split(":")[:2]
         shadow[name] = "empty" if not secret else "locked" if secret[0] in "!*" else "set"
     return [
-        {"name": entry.pw_name, "uid": entry.pw_uid, "shell": entry.pw_shell, "password": shadow.get(entry.pw_name, "locked")}
+        {
+            "name": entry.pw_name,
+            "uid": entry.pw_uid,
+            "shell": entry.pw_shell,
+            "password": shadow.get(entry.pw_name, "locked"),
+        }
         for entry in sorted(pwd.getpwall(), key=lambda entry: entry.pw_uid)
     ]
 
@@ -154,7 +159,7 @@ def pam() -> dict[str, list[str]]:
 def firewall(file: str, table: str, run: Command) -> dict[str, bool]:
     """Whether the kernel applies exactly the rules of a file, and whether they still wait to be confirmed.
 
-    The file is loaded in a network namespace of its own and listed there: both sides are then words of the kernel.
+    The file is loaded and listed in a network namespace of its own: both sides are then words of the kernel.
     """
     family, name = table.split()
     live_code, live = run(["nft", "--stateless", "--numeric", "list", "table", family, name])
