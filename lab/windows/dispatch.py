@@ -25,6 +25,11 @@ _ALIASES = {
     "setup": "ansible.windows.setup",
     "slurp": "ansible.windows.slurp",
     "async_status": "ansible.windows.async_status",
+    # What action plugins of ansible-core 2.16 to 2.18 call by the names of the Python modules.
+    "stat": "ansible.windows.win_stat",
+    "file": "ansible.windows.win_file",
+    "copy": "ansible.windows.win_copy",
+    "ping": "ansible.windows.win_ping",
 }
 _PREFIXES = ("ansible.legacy.", "ansible.builtin.")
 
