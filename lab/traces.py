@@ -53,13 +53,14 @@ def _exists(container: str, folder: str) -> bool:
 
 
 def _containers(home: Path) -> dict[str, str]:
-    """Running containers of the lab, by name, with the clock they show now."""
-    names = {folder.name for folder in (home / "linux").glob("*") if folder.is_dir()}
+    """Running containers of this lab, by name, with the clock they show now; one that ends meanwhile is left out."""
+    number = json.loads((home / "instance.json").read_text(encoding="utf-8"))["number"]
     found = {}
-    for line in _podman("ps", "--filter", f"label={LABEL}", "--format", "{{.Names}}").split():
-        hostname = _podman("exec", line, "hostname").strip().partition(".")[0]
-        if hostname in names:
-            found[line] = _podman("exec", line, "date", "--utc", "+%Y-%m-%d %H:%M:%S.%N").strip()
+    for name in _podman("ps", "--filter", f"label={LABEL}={number}", "--format", "{{.Names}}").split():
+        clock = ("podman", "exec", name, "date", "--utc", "+%Y-%m-%d %H:%M:%S.%N")
+        said = subprocess.run(clock, capture_output=True, text=True, check=False)
+        if said.returncode == 0:
+            found[name] = said.stdout.strip()
     return found
 
 
