@@ -35,7 +35,7 @@ from lab.settings import Instance, Settings, SettingsError, instance, load
 from lab.windows.guest import WindowsPlatform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
 __all__ = ["BusyError", "Lab", "hold", "main"]
 
@@ -165,6 +165,7 @@ class Lab:
             self.systems[system] = image.system
             if image.system != system:
                 self._note(f"{system} is {image.system} here: its archive does not answer")
+        artefacts = self._spawn(self._serve_artefacts())
         self._say("starting the datacenter")
         certificate, key = self.pve_authority.issue("datacenter", self.where.api_host, "localhost")
         await self.pve.start(str(certificate), str(key))
@@ -173,19 +174,22 @@ class Lab:
             self._say(f"booting {', '.join(on)}")
             for failed in await self.pve.boot_all():
                 self._note(failed)
+        if not artefacts.done():
+            self._say("preparing the artefacts that servers fetch from their publishers")
+        await artefacts
         self.pve.start_manager()
         self.phase = "ready"
         self.ready = True
-        self._spawn(self._serve_artefacts())
 
     def _note(self, text: str) -> None:
         logger.warning("%s", text)
         self.notes.append(text)
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         chore = asyncio.create_task(work)
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
+        return chore
 
     async def _open_datacenter(self) -> None:
         home = self.where.home

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -18,6 +19,8 @@ import pytest
 import yaml
 
 from lab.__main__ import LabError, start, stop
+from lab.linux.containers import containers
+from lab.linux.runtime import detect
 from lab.network import Network
 from lab.testing import free_instance, running
 
@@ -103,9 +106,11 @@ def test_servers_boot_answer_and_vanish(lab_empty, tmp_path):
     assert lab_empty.server("lin01")["agent"]
     wait(lab_empty.client(), windows.status.stop.post())
     wait(lab_empty.client(), linux.status.shutdown.post())
-    for name in ("win01", "lin01"):
-        assert ansible(file, name, "ansible.builtin.raw", "-a", "hostname", "-T", "3").returncode != 0
-        assert lab_empty.server(name)["power"] == "stopped"
+    for name, port in (("win01", 5986), ("lin01", 22)):
+        stopped = lab_empty.server(name)
+        assert stopped["power"] == "stopped"
+        with pytest.raises(OSError, match=r"refused|timed out|No route"):
+            socket.create_connection((stopped["address"], port), timeout=1).close()
     for server in (windows, linux):
         wait(lab_empty.client(), server.delete())
     assert lab_empty.status()["servers"] == []
@@ -167,6 +172,27 @@ def test_down_leaves_nothing_and_keeps_the_state(tmp_path):
         status = start(where, say=lambda _text: None)
         assert [(server["name"], server["agent"]) for server in status["servers"]] == [("lin01", True)]
     assert not where.home.exists()
+
+
+def test_containers_without_a_server_are_removed(tmp_path):
+    where = free_instance(tmp_path)
+    with running(where) as lab:
+        make(lab, 101, "lin01", 9002, 12)
+        stop(where)
+        (where.home / "datacenter.json").unlink()
+        status = start(where, say=lambda _text: None)
+        assert status["servers"] == []
+        assert any(f"ilab{where.number}-101" in note for note in status["notes"])
+        assert asyncio.run(containers(detect(), where.number)) == []
+
+
+def test_reset_removes_every_container_and_address(lab_empty):
+    make(lab_empty, 100, "win01", 9000, 11)
+    make(lab_empty, 101, "lin01", 9002, 12)
+    lab_empty.reset()
+    assert asyncio.run(containers(detect(), lab_empty.where.number)) == []
+    assert Network(lab_empty.where).leftovers() == [f"bridge {lab_empty.where.bridge}"]
+    assert not (lab_empty.where.home / "windows" / "win01").exists()
 
 
 def test_two_starts_at_once_make_one_lab(tmp_path):
