@@ -39,7 +39,8 @@ options:
   ca_file:
     description:
       - PEM file of the authority that signed the API's certificate.
-      - Wins over E(REQUESTS_CA_BUNDLE) and E(CURL_CA_BUNDLE). Without it, the authorities of the system apply.
+      - It alone is trusted, whatever E(REQUESTS_CA_BUNDLE) and E(SSL_CERT_FILE) say. Without it, the authorities of the
+        system apply.
     type: path
   validate_certs:
     description: Whether the API's certificate is verified. Switching it off is for a first look at a new datacenter.
@@ -55,7 +56,7 @@ options:
     default: {}
 requirements:
   - proxmoxer >= 2.0
-  - requests >= 2.31
+  - urllib3 >= 2.0
 """
 
     WRITING = r"""

@@ -15,7 +15,9 @@ description:
   - Lists the servers of the datacenter in one call of its API, however many there are.
   - Groups them by function (C(sql_server)), family (C(windows), C(linux)), system (C(system_windows_2022)), site
     (C(site_paris)), power (C(power_on), C(power_off), C(power_suspended), C(power_unknown)) and tag (C(tag_dmz)).
-  - Gives each the variable C(infogerance_server) with its size, place, live use and conformity with the contract.
+  - Gives each the variable C(infogerance_server) with the keys that M(cnosf.infogerance.server_info) documents, size,
+    place, live use and, where O(contract) or O(floors) is given, conformity with the contract among them. Without
+    O(want_details) the keys that need them are left out.
   - Sets the connection variables of a family on its group, so that C(group_vars) win over them.
   - With O(want_details) it also reads configurations and asks guest agents, many at once. What cannot be read of one
     server is in its C(infogerance_server.detail_error) and costs nothing to the others; it is cached like the rest.
@@ -65,7 +67,7 @@ options:
   detail_workers:
     description: How many servers are read at once.
     type: int
-    default: 32
+    default: 64
   contract:
     description:
       - YAML file that holds the contract's data, as C(infogerance_contract) or as its content.
@@ -161,11 +163,19 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.contract import floor as contract_floor
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter import factory, facts, grouping
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.survey import described
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import InfogeranceError, InputError
+
+try:
+    from ansible.template import trust_as_template as _trust_as_template  # only what is trusted is a template
+
+    TRUST_IS_EXPLICIT = _trust_as_template is not None
+except ImportError:  # ansible-core before 2.19 takes everything for a template unless it is told otherwise
+    TRUST_IS_EXPLICIT = False
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,6 +192,7 @@ CONNECTION = (
     "validate_certs",
     "timeout",
     "sites",
+    "detail_workers",
 )
 # Options that say which servers are read, and how much of them.
 CHOICE = ("want_details", "details", "include_templates", "pools", "tags", "exclude_tags")
@@ -284,18 +295,24 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         hosts = grouping.named(servers, suffix_duplicates=self.get_option("duplicate_names") == "suffix")
         for family in families:
             self._family(family)
-        known: set[str] = set()
+        created: set[str] = set()
+        unread = frozenset() if self.get_option("want_details") else facts.DETAILS
         for name, item in hosts.items():
             self.inventory.add_host(name)
-            self.inventory.set_variable(
-                name, "infogerance_server", {**item, "conformity": facts.conformity(item, floors)}
+            known = {key: value for key, value in item.items() if key not in unread}
+            if floors:
+                known["conformity"] = facts.conformity(item, floors)
+            # Not through the inventory: that copies and tags every value, which takes most of the time of a large
+            # datacenter. Nobody else holds these, and what somebody typed into the engine is never a template.
+            self.inventory.get_host(name).set_variable(
+                "infogerance_server", known if TRUST_IS_EXPLICIT else wrap_var(known)
             )
             if item["address"]:
                 self.inventory.set_variable(name, "ansible_host", item["address"])
             for group in grouping.groups(item, families):
-                if group not in known:
+                if group not in created:
                     self.inventory.add_group(group)
-                    known.add(group)
+                    created.add(group)
                 self.inventory.add_child(group, name)
         self._construct(hosts)
 

@@ -6,20 +6,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter import proxmox_session as session
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.proxmox import Proxmox
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.proxmox_transport import Transport
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import InputError
 
 try:
-    from proxmoxer import ProxmoxAPI
+    from proxmoxer.core import ProxmoxResource
+
+    HAS_PROXMOXER = True
 except ImportError:
-    ProxmoxAPI = None
+    HAS_PROXMOXER = False
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
     from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.base import Datacenter
@@ -27,25 +32,28 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8006
 
 
-def trust(options: Mapping[str, Any]) -> str | bool:
-    """Answer what verifies the certificate: a file, which wins over the environment, else the system's, or nothing.
+def trust(options: Mapping[str, Any]) -> ssl.SSLContext:
+    """Answer what verifies the certificate: a file, the system's authorities when none is given, or nothing.
 
     Raises:
-        InputError: the file is not there.
+        InputError: the file is not there, or holds no certificate.
     """
-    if not options.get("validate_certs", True):
-        return False
     ca_file = options.get("ca_file")
-    if not ca_file:
-        return True
-    path = Path(str(ca_file)).expanduser()
-    if not path.is_file():
-        raise InputError(f"ca_file: there is no file {path}. Give the PEM file of the authority that signed the API.")
-    return str(path)
+    path = None
+    if ca_file:
+        path = Path(str(ca_file)).expanduser()
+        if not path.is_file():
+            raise InputError(
+                f"ca_file: there is no file {path}. Give the PEM file of the authority that signed the API."
+            )
+    try:
+        return session.context(verify=bool(options.get("validate_certs", True)), ca_file=str(path) if path else None)
+    except OSError as error:
+        raise InputError(f"ca_file: {path} holds no certificate in PEM format ({error}).") from error
 
 
-def address(url: str) -> tuple[str, int, str | None]:
-    """Answer host, port and path prefix of an API's URL.
+def endpoint(url: str) -> str:
+    """Answer the address of an API with its port, and its path prefix where there is one.
 
     Raises:
         InputError: it is no https URL.
@@ -58,11 +66,11 @@ def address(url: str) -> tuple[str, int, str | None]:
         port = parts.port or DEFAULT_PORT
     except ValueError:
         raise InputError(f"url: the port of {url!r} is not a number from 1 to 65535.") from None
-    return host, port, parts.path.strip("/") or None
+    return f"https://{host}:{port}{parts.path.rstrip('/')}"
 
 
-def credentials(options: Mapping[str, Any]) -> dict[str, str]:
-    """Answer proxmoxer's options for a token (`user@realm!name`) or a user with a password.
+def credentials(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer the session's options for a token (`user@realm!name`) or a user with a password.
 
     Raises:
         InputError: neither is complete.
@@ -73,33 +81,48 @@ def credentials(options: Mapping[str, Any]) -> dict[str, str]:
         owner, mark, name = str(token).partition("!")
         if not mark or not name or "@" not in owner:
             raise InputError(f"token_id: {token!r} is no token: write user@realm!name.")
-        return {"user": owner, "token_name": name, "token_value": str(secret)}
+        return {"token": f"{token}={secret}"}
     if user and password:
         if "@" not in str(user):
             raise InputError(f"user: {user!r} lacks its realm: write {user}@pve or {user}@pam.")
-        return {"user": str(user), "password": str(password)}
+        return {"login": (str(user), str(password))}
     raise InputError("Credentials are missing: give token_id and token_secret, or user and password.")
 
 
 def _proxmox(options: Mapping[str, Any]) -> Datacenter:
-    if ProxmoxAPI is None:
-        raise InputError("The Python library proxmoxer is missing on this machine: pip install proxmoxer requests.")
-    host, port, prefix = address(str(options["url"]))
-    login, verify = credentials(options), trust(options)
-    timeout = int(options.get("timeout") or 30)
-
-    def connect() -> Any:
-        return ProxmoxAPI(host, port=port, path_prefix=prefix, verify_ssl=verify, timeout=timeout, **login)
-
-    transport = Transport(
-        connect,
-        f"https://{host}:{port}",
-        task_timeout=float(options.get("task_timeout", 3600)),
+    if not HAS_PROXMOXER or not session.HAS_URLLIB3:
+        raise InputError("A Python library is missing on this machine: pip install proxmoxer urllib3.")
+    url = endpoint(str(options["url"]))
+    http = session.Session(
+        url,
+        trust(options),
+        timeout=float(options.get("timeout") or 30),
+        connections=int(options.get("detail_workers") or options.get("workers") or 1),
+        **credentials(options),
     )
+    client = ProxmoxResource(base_url=f"{url}/api2/json", session=http, serializer=_Json())
+    transport = Transport(client, url, task_timeout=float(options.get("task_timeout", 3600)))
     first, last = options.get("id_range") or (1000, 9999)
     if not 100 <= first <= last:
         raise InputError(f"id_range: {first} to {last} is no range of guest numbers: they start at 100.")
     return Proxmox(transport, sites=options.get("sites") or {}, ids=(first, last))
+
+
+class _Json:
+    """Reads answers for proxmoxer, whose own serializer comes with a transport that is not used here."""
+
+    @staticmethod
+    def loads(answer: session.Answer) -> Any:
+        """Answer the data of a success."""
+        return json.loads(answer.content)["data"]
+
+    @staticmethod
+    def loads_errors(answer: session.Answer) -> Any:
+        """Answer what is said of each refused parameter; a proxy's page says nothing."""
+        try:
+            return json.loads(answer.content).get("errors")
+        except ValueError:
+            return None
 
 
 # A further engine registers here; nothing above this file knows which one it talks to.
@@ -111,7 +134,7 @@ def datacenter(options: Mapping[str, Any]) -> Datacenter:
 
     Args:
         options: `engine`, `url`, `token_id` and `token_secret` or `user` and `password`, `ca_file`, `validate_certs`,
-            `timeout`, `task_timeout`, `sites`, `id_range`.
+            `timeout`, `task_timeout`, `sites`, `id_range`, `workers` or `detail_workers`.
 
     Raises:
         InputError: an option is missing or makes no sense.

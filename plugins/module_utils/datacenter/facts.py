@@ -32,6 +32,23 @@ def conformity(described: Mapping[str, Any], floors: Sequence[Floor]) -> dict[st
     return contract.judge(floors, functions, size).as_dict()
 
 
+# The keys of a described server that need more than the bulk reading.
+DETAILS = frozenset(
+    {
+        "address",
+        "description",
+        "disk_gib",
+        "disks",
+        "networks",
+        "os",
+        "pending",
+        "protected",
+        "reboot_required",
+        "uuid",
+    }
+)
+
+
 def describe(server: Server) -> dict[str, Any]:
     """Answer a server as plain data; what needs details is None when they were not read."""
     usage = server.usage

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import ConflictError
@@ -28,13 +29,17 @@ def selected(
 ) -> list[Mapping[str, Any]]:
     """Answer the servers of one of the pools (any, when none is given) that carry all tags and no excluded one."""
     wanted, unwanted = set(tags), set(exclude_tags)
+
+    def carries(item: Mapping[str, Any]) -> bool:
+        if not wanted and not unwanted:
+            return True
+        carried = set(all_tags(item))
+        return wanted <= carried and not unwanted & carried
+
     return [
         item
         for item in described
-        if (templates or not item["template"])
-        and (not pools or item["pool"] in pools)
-        and wanted <= (carried := set(all_tags(item)))
-        and not unwanted & carried
+        if (templates or not item["template"]) and (not pools or item["pool"] in pools) and carries(item)
     ]
 
 
@@ -100,6 +105,7 @@ def groups(item: Mapping[str, Any], families: Mapping[str, Sequence[str]]) -> li
     return [group_name(name) for name in found]
 
 
+@lru_cache(maxsize=4096)
 def group_name(name: str) -> str:
     """Answer a name that Ansible takes for a group: letters, digits and `_`, not starting with a digit."""
     return re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII)

@@ -2,15 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Calls to Proxmox VE: one client for each thread, errors in words, only what is safe retried, tasks waited for.
+"""Calls to Proxmox VE: errors in words, only what is safe retried, tasks waited for.
 
-The client is handed in (proxmoxer's `ProxmoxAPI`, made by `factory.py`), so that modules, inventory and tests share it.
-Its HTTP session is not safe between threads, hence one each.
+The client is handed in (proxmoxer's, made by `factory.py`), so that modules, inventory and tests share one.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +34,7 @@ class Transport:
     """Calls to one Proxmox VE API.
 
     Args:
-        connect: makes a client; called once for each thread, and again when a login ticket has expired.
+        client: proxmoxer's resource of the API's root; threads share it.
         endpoint: address of the API, for messages.
         task_timeout: seconds that a task may take.
         sleep: waits; tests hand in their own.
@@ -45,15 +43,14 @@ class Transport:
 
     def __init__(
         self,
-        connect: Callable[[], Any],
+        client: Any,
         endpoint: str,
         *,
         task_timeout: float = 3600.0,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connect = connect
-        self._local = threading.local()
+        self._client = client
         self.endpoint = endpoint
         self.task_timeout = task_timeout
         self.sleep = sleep
@@ -76,24 +73,10 @@ class Transport:
         return self._call(method, path, doing, parameters)
 
     def _call(self, method: str, path: str, doing: str, parameters: dict[str, Any]) -> Any:
-        """Call, logging in anew once when a login ticket has expired: a 401 comes before anything is done."""
-        reused = getattr(self._local, "client", None) is not None
         try:
-            return self._once(method, path, doing, parameters)
-        except AuthenticationError:
-            if not reused:
-                raise
-            self._local.client = None
-            return self._once(method, path, doing, parameters)
-
-    def _once(self, method: str, path: str, doing: str, parameters: dict[str, Any]) -> Any:
-        try:
-            client = getattr(self._local, "client", None)
-            if client is None:
-                client = self._local.client = self._connect()
-            return getattr(client(path), method)(**parameters)
-        except InfogeranceError:
-            raise
+            return getattr(self._client(path), method)(**parameters)
+        except AuthenticationError as error:
+            raise AuthenticationError(f"{doing}: {error}") from error
         except Exception as error:
             meaning = self._meaning(error, doing)
             if meaning is None:
@@ -101,23 +84,19 @@ class Transport:
             raise meaning from error
 
     def _meaning(self, error: Exception, doing: str) -> InfogeranceError | None:
-        """Answer our error for one of proxmoxer or requests, known by name so that neither is imported here."""
+        """Answer our error for one of proxmoxer or urllib3, known by name so that neither is imported here."""
         names = {kind.__name__ for kind in type(error).__mro__}
         if "ResourceException" in names:
             fields = getattr(error, "errors", None)
             return refusals.refusal(
                 self.endpoint, doing, int(getattr(error, "status_code", 0)), str(getattr(error, "content", "")), fields
             )
-        if type(error).__module__.startswith("proxmoxer") and "AuthenticationError" in names:
-            return AuthenticationError(
-                f"{doing}: {self.endpoint} refuses the user or the password. Check both, and that the user is enabled."
-            )
         if "SSLError" in names:
             return UntrustedError(
                 f"{doing}: the certificate of {self.endpoint} is not trusted ({_reason(error)}). Give the certificate "
                 "of its authority with 'ca_file', and check that the URL's host is named in the certificate."
             )
-        if "Timeout" in names or "ConnectionError" in names:
+        if "HTTPError" in names or "OSError" in names:
             return UnreachableError(
                 f"{doing}: no answer from {self.endpoint} ({_reason(error)}). Check the address, the port, the "
                 "firewall and that the service is up; a run that was cut continues where it was when it is run again."

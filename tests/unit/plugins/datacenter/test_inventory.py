@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -267,6 +268,17 @@ def test_constructed(three: Estate, inventory: Parser) -> None:
     assert found["node_pve_lyo_1"] == ["dc01"]
     web01 = variables(manager, "web01")
     assert (web01["ansible_host"], web01["gib"]) == ("web01.example.org", 32.0)
+
+
+def test_what_somebody_typed_into_the_engine_is_never_a_template(
+    three: Estate, inventory: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three.site.call(lambda: three.vm("web01").config.update(description="{{ 6 * 7 }}"))
+    options = {"want_details": True, "compose": {"seen": "infogerance_server.description ~ '!'"}}
+    for explicit in (True, False):
+        plugin = sys.modules["ansible_collections.cnosf.infogerance.plugins.inventory.datacenter"]
+        monkeypatch.setattr(plugin, "TRUST_IS_EXPLICIT", explicit)
+        assert variables(inventory(**options), "web01")["seen"] == "{{ 6 * 7 }}!"
 
 
 def test_selection(three: Estate, inventory: Parser) -> None:
