@@ -214,7 +214,7 @@ class LinuxGuest:
         try:
             self._booted_at = time.time()
             self._pid = await self.container.start()
-            await self.container.limit(self._limits)
+            await self._limit()
             await self._wait_booted()
         except BaseException:
             self._pid = 0
@@ -223,6 +223,14 @@ class LinuxGuest:
             await asyncio.shield(self._leave())
             raise
         self._ready = True
+
+    async def _limit(self) -> None:
+        """Give it the hardware of the moment; one that has ended already is :meth:`_wait_booted`'s to explain."""
+        try:
+            await self.container.limit(self._limits)
+        except CommandError:
+            if self._pid and _alive(self._pid):
+                raise
 
     async def _take_over(self) -> bool:
         self._pid = await self.container.pid()

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from lab.__main__ import LabError, start, stop
-from lab.linux.containers import containers
+from lab.linux.containers import Container, containers
 from lab.linux.runtime import detect
 from lab.network import Network
 from lab.testing import free_instance, running
@@ -248,3 +248,23 @@ def test_a_taken_port_is_named_with_its_process(tmp_path):
         start(where, say=lambda _text: None)
     assert Network(where).leftovers() == []
     stop(where, purge=True)
+
+
+def test_a_container_that_does_not_boot_fails_its_task_and_says_why(lab_empty):
+    server = make(lab_empty, 101, "lin01", 9002, 12)
+    client = lab_empty.client()
+    wait(client, server.status.stop.post())
+    systemd = "usr/lib/systemd/systemd"
+
+    async def rename(old, new):
+        container = Container(detect(), lab_empty.where.number, f"ilab{lab_empty.where.number}-101")
+        async with container.mounted() as root:
+            (root / old).rename(root / new)
+
+    asyncio.run(rename(systemd, f"{systemd}.away"))
+    with pytest.raises(AssertionError, match=r"start failed: lin01 ended while it booted"):
+        wait(client, server.status.start.post())
+    assert lab_empty.server("lin01")["power"] == "stopped"
+    asyncio.run(rename(f"{systemd}.away", systemd))
+    wait(client, server.status.start.post())
+    assert lab_empty.server("lin01")["agent"]
