@@ -159,7 +159,7 @@ $module = [Ansible.Basic.AnsibleModule]::Create($args, $spec)
 function Get-AuditPolicy {
     # GUID to bits, for the system's policy. The backup file alone gives numbers: auditpol's other outputs are words in
     # the server's language. Only ASCII columns are read, whatever the file's encoding.
-    $file = [System.IO.Path]::GetTempFileName()
+    $file = Join-Path -Path ([System.IO.Path]::GetTempPath()) -ChildPath ([System.IO.Path]::GetRandomFileName())
     try {
         $output = & "$env:SystemRoot\System32\auditpol.exe" /backup "/file:$file" 2>&1
         if ($LASTEXITCODE -ne 0) {
@@ -169,7 +169,7 @@ function Get-AuditPolicy {
         $text = [System.Text.Encoding]::ASCII.GetString($bytes)
     }
     finally {
-        Remove-Item -LiteralPath $file -Force
+        Remove-Item -LiteralPath $file -Force -ErrorAction SilentlyContinue
     }
     $policy = @{}
     foreach ($line in ($text -split "`r?`n")) {

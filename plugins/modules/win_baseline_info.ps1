@@ -81,7 +81,7 @@ function Get-FirewallRule {
 
 function Get-UserRight {
     # secedit writes SIDs with a star before them, and a few names it cannot resolve as they are.
-    $file = [System.IO.Path]::GetTempFileName()
+    $file = Join-Path -Path ([System.IO.Path]::GetTempPath()) -ChildPath ([System.IO.Path]::GetRandomFileName())
     try {
         $null = & "$env:SystemRoot\System32\secedit.exe" /export /areas USER_RIGHTS /cfg $file /quiet
         if ($LASTEXITCODE -ne 0) {
@@ -97,7 +97,7 @@ function Get-UserRight {
         $rights
     }
     finally {
-        Remove-Item -LiteralPath $file -Force
+        Remove-Item -LiteralPath $file -Force -ErrorAction SilentlyContinue
     }
 }
 
@@ -129,14 +129,14 @@ function Get-InstalledProduct {
 }
 
 function Get-LocalAccount {
-    foreach ($user in @(Get-LocalUser)) {
+    foreach ($user in @(Get-CimInstance -ClassName Win32_UserAccount -Filter 'LocalAccount = True')) {
         @{
             name = $user.Name
-            sid = $user.SID.Value
-            enabled = $user.Enabled
+            sid = $user.SID
+            enabled = -not $user.Disabled
             full_name = [string]$user.FullName
             description = [string]$user.Description
-            password_never_expires = $null -eq $user.PasswordExpires
+            password_never_expires = -not $user.PasswordExpires
         }
     }
 }
@@ -188,6 +188,13 @@ function Get-TlsProtocol {
     }
 }
 
+function Get-TimeSource {
+    # A stopped time service makes w32tm end with an error, whose first line is the answer then.
+    $ErrorActionPreference = 'Continue'
+    $said = @(& "$env:SystemRoot\System32\w32tm.exe" /query /source 2>&1)
+    if ($said.Count -gt 0) { ([string]$said[0]).Trim() } else { '' }
+}
+
 function Get-Antivirus {
     $state = @{ defender = $false; running = $null; real_time = $null; signature_age_days = $null }
     if ($null -ne (Get-Command -Name Get-MpComputerStatus -ErrorAction SilentlyContinue)) {
@@ -222,7 +229,6 @@ function Get-PendingReboot {
 $system = Get-CimInstance -ClassName Win32_ComputerSystem
 # 4 and 5 are domain controllers: they have no local accounts.
 $controller = $system.DomainRole -ge 4
-$source = [string](& "$env:SystemRoot\System32\w32tm.exe" /query /source 2>&1 | Select-Object -First 1)
 try {
     $module.Result.services = @(Get-ServiceState -Name $module.Params.services)
     $module.Result.firewall_profiles = @(Get-FirewallProfile)
@@ -235,7 +241,7 @@ try {
     $module.Result.winrm = Get-WinRMState
     $module.Result.tls_protocols = @(Get-TlsProtocol)
     $module.Result.antivirus = Get-Antivirus
-    $module.Result.time_source = $source.Trim()
+    $module.Result.time_source = Get-TimeSource
     $module.Result.pending_reboot = @(Get-PendingReboot)
     $module.Result.domain = if ($system.PartOfDomain) { [string]$system.Domain } else { $null }
     $module.Result.domain_controller = $controller
