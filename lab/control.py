@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lab.settings import Instance
 
-__all__ = ["Control", "ControlError", "NotRunningError", "ask", "is_running"]
+__all__ = ["Control", "ControlError", "NotRunningError", "ask"]
 
 Verb: TypeAlias = Callable[..., Awaitable[Any]]
 
@@ -74,17 +74,6 @@ def ask(instance: Instance, verb: str, *, timeout: float = 120, **arguments: Any
     if not answer["ok"]:
         raise ControlError(answer["error"])
     return answer["data"]
-
-
-def is_running(instance: Instance) -> bool:
-    """Whether a lab answers in this folder."""
-    try:
-        ask(instance, "ping", timeout=10)
-    except NotRunningError:
-        return False
-    except ControlError:
-        return True
-    return True
 
 
 class Control:

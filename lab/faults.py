@@ -25,7 +25,6 @@ __all__ = ["API", "KINDS", "FaultDesk", "Kind"]
 
 API = "api"
 LOCKS = ("backup", "clone", "create", "migrate", "rollback", "snapshot", "snapshot-delete", "suspended", "suspending")
-GIB = 1024**3
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Cluster"]
 
 GIB = 1024**3
-MIB = 1024**2
 # What a node needs for itself.
 NODE_OWN_MEMORY = 6 * GIB
 NODE_DISK = 96 * GIB
-FIRST_BOOT = "node-boot"
 
 
 class Cluster(HighAvailability):
