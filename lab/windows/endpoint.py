@@ -17,6 +17,7 @@ import ssl
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -24,6 +25,7 @@ from aiohttp import web
 
 from lab.windows import commands, dispatch, payload, soap
 from lab.windows.filesystem import FileSystem
+from lab.windows.handlers import certificates
 from lab.windows.identity import LogonFailure, Principal, is_sid
 from lab.windows.ntlm import SIGNATURE, Handshake
 from lab.windows.registry import ModuleFailure, NotSimulated
@@ -106,6 +108,9 @@ class WinRMEndpoint:
         self.boot_seconds = boot_seconds
         self.time_scale = time_scale
         self.on_power_off = on_power_off
+        self.certfile = certfile
+        if server.ca_file is None:
+            server.ca_file = certfile  # the chain in it is what the lab's real services are trusted by
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(certfile, keyfile)
         self._shells: dict[str, _Shell] = {}
@@ -129,8 +134,14 @@ class WinRMEndpoint:
         Raises:
             OSError: The address or port cannot be had.
         """
-        await asyncio.to_thread(self.server.boot)
+        await asyncio.to_thread(self._boot)
         await self._listen()
+
+    def _boot(self) -> None:
+        pem = Path(self.certfile).read_bytes()
+        with self.server.lock:
+            certificates.adopt(self.server, pem)
+            self.server.boot()
 
     async def stop(self) -> None:
         """Switch the server off at once, as a power cut does."""

@@ -66,6 +66,24 @@ def load(entry: dict[str, Any]) -> x509.Certificate:
     return x509.load_der_x509_certificate(base64.b64decode(entry["der"]))
 
 
+def adopt(server: WindowsServer, pem: bytes) -> str:
+    """Put the certificate that the WinRM endpoint serves into the machine's store and behind its HTTPS listener.
+
+    Its key stays with the endpoint: the store only tells that there is one. Gives the thumbprint.
+    """
+    certificate, *chain = x509.load_pem_x509_certificates(pem)
+    name = thumbprint(certificate)
+    for authority in chain:
+        put(server, "Root", authority)
+    mine = server.section("certificates")["LocalMachine"]["My"]
+    if name not in mine:
+        put(server, "My", certificate, "kept by the endpoint", exportable=False)
+    for listener in server.section("winrm_listeners")["listeners"]:
+        if listener["transport"] == "https" and listener["certificate_thumbprint"] not in mine:
+            listener["certificate_thumbprint"] = name
+    return name
+
+
 def _read(call: Call, path: str) -> list[tuple[x509.Certificate, str]]:
     """Certificates of a file, the first with its key in PEM when the file has one."""
     files = FileSystem(call.server)

@@ -503,3 +503,29 @@ def win_unzip(call: Call) -> Result:
         result["removed"] = True
     result["changed"] = True
     return result
+
+
+@handles("community.windows.win_zip", source="community.windows 3.1.0 win_zip documentation and source")
+def win_zip(call: Call) -> Result:
+    """Pack a file or folder into a new archive; one that exists is left as it is."""
+    source, dest = call.args["src"].rstrip("\\/"), call.args["dest"]
+    contents = source.endswith(("\\*", "/*"))
+    source = source[:-2] if contents else source
+    files = FileSystem(call.server)
+    entry = files.resolve(source)
+    if entry is None:
+        raise ModuleFailure(f"The source file or directory '{source}' does not exist.")
+    if not dest.lower().endswith(".zip"):
+        raise ModuleFailure(f"The destination zip file path '{dest}' need to be zip file path.")
+    if files.resolve(dest) is not None:
+        return {"changed": False, "msg": f"The destination zip file '{dest}' already exists."}
+    root = entry["path"] if contents else ntpath.dirname(entry["path"])
+    members = list(files.walk(entry["path"])) if entry["type"] == "directory" else [entry]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in members:
+            if member["type"] == "file":
+                name = member["path"][len(root.rstrip("\\")) + 1 :].replace("\\", "/")
+                archive.writestr(name, files.read(member["path"]))
+    files.write(dest, buffer.getvalue(), _owner(call))
+    return {"changed": True}

@@ -119,6 +119,27 @@ def win_environment(call: Call) -> Result:
     return result
 
 
+@handles("ansible.windows.win_path", source="ansible.windows 3.3.0 win_path documentation")
+def win_path(call: Call) -> Result:
+    """Keep elements in a list of folders, or keep them out; compared without case and trailing backslash."""
+    args = call.args
+    state = call.server.section("environment")
+    store = state["machine"] if args["scope"] == "machine" else state["users"].setdefault(call.user.casefold(), {})
+    entry = store.setdefault(args["name"].casefold(), {"name": args["name"], "value": ""})
+    current = [part for part in entry["value"].split(";") if part]
+    plain = {part.rstrip("\\").casefold() for part in current}
+    wanted = {part.rstrip("\\").casefold() for part in args["elements"]}
+    if args["state"] == "present":
+        new = current + [part for part in args["elements"] if part.rstrip("\\").casefold() not in plain]
+    else:
+        new = [part for part in current if part.rstrip("\\").casefold() not in wanted]
+    entry["value"] = ";".join(new)
+    result: Result = {"changed": new != current}
+    if call.diff:
+        result["diff"] = {"before": ";".join(current), "after": ";".join(new)}
+    return result
+
+
 # -- names on the network --------------------------------------------------------------------------------------------
 
 

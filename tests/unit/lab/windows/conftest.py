@@ -13,6 +13,7 @@ import pytest
 
 from lab.windows.dispatch import full_name, run_module
 from lab.windows.documentation import module_doc
+from lab.windows.filesystem import FileSystem
 from lab.windows.server import Nic, ServerSpec, WindowsServer
 
 PASSWORD = "Lab-Mot2passe!"
@@ -112,6 +113,8 @@ def make_server(tmp_path, clock):
         )
         server = WindowsServer(name, spec, tmp_path / name, clock)
         server.boot()
+        FileSystem(server).ensure_profile("Administrateur")  # the first logon's work
+        server.save()
         return server
 
     return make

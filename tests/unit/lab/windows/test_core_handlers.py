@@ -207,6 +207,24 @@ def test_zip_slip_is_refused(run, server):
     assert FileSystem(server).get(r"C:\evil.txt") is None
 
 
+def test_zip(twice, run, server):
+    write(server, r"C:\a\sub\b.txt", "x")
+    twice(server, "community.windows.win_zip", {"src": r"C:\a", "dest": r"C:\x.zip"})
+    with zipfile.ZipFile(io.BytesIO(FileSystem(server).read(r"C:\x.zip"))) as archive:
+        assert archive.namelist() == ["a/sub/b.txt"]
+    bad = {"src": r"C:\a", "dest": r"C:\x.tar"}
+    assert "need to be zip" in run(server, "community.windows.win_zip", bad, fails=True)["msg"]
+
+
+def test_tempfile(run, server, clock):
+    module = "ansible.windows.win_tempfile"
+    first = run(server, module, {"prefix": "cnosf", "suffix": ".txt"})["path"]
+    clock.forward(seconds=1)
+    second = run(server, module, {"state": "directory"})["path"]
+    assert FileSystem(server).is_file(first)
+    assert FileSystem(server).is_dir(second)
+
+
 def test_full_disk(run, server):
     server.faults.disk_full = True
     message = run(server, "ansible.windows.win_file", {"path": r"C:\x", "state": "directory"}, fails=True)["msg"]

@@ -112,6 +112,14 @@ def test_untrusted_certificate(served, tmp_path):
         client.open_shell()
 
 
+def test_certificate_served_is_the_one_in_the_store(served, run):
+    info = run(served.server, "ansible.windows.win_certificate_info")["certificates"]
+    assert [entry["issued_to"] for entry in info] == ["srv01"]
+    assert info[0]["has_private_key"] is True
+    listeners = served.server.section("winrm_listeners")["listeners"]
+    assert info[0]["thumbprint"] in [listener["certificate_thumbprint"] for listener in listeners]
+
+
 # -- operations ----------------------------------------------------------------------------------------------------
 
 

@@ -99,8 +99,8 @@ def test_files_of_2_16():
         "whoami",
         "Set-StrictMode -Version Latest\nwhoami",
         (
-            "whoami; If (-not $?) { If (Get-Variable LASTEXITCODE -ErrorAction SilentlyContinue) { exit $LASTEXITCODE } "
-            "Else { exit 1 } }"
+            "whoami; If (-not $?) { If (Get-Variable LASTEXITCODE -ErrorAction SilentlyContinue) { "
+            "exit $LASTEXITCODE } Else { exit 1 } }"
         ),
     ],
 )

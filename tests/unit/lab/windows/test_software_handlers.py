@@ -268,3 +268,29 @@ def test_powershell_reports_a_change_unless_told_otherwise(run, server):
     assert run(server, "ansible.windows.win_powershell", {"script": script}, check=True)["changed"] is True
     unknown = run(server, "ansible.windows.win_powershell", {"script": "Get-GPO -All"}, fails=True)["msg"]
     assert "does not simulate the command" in unknown
+
+
+# -- PowerShell modules --------------------------------------------------------------------------------------------
+
+
+def test_repository(twice, run, server):
+    module = "community.windows.win_psrepository"
+    own = {"name": "CNOSF", "source_location": "https://nuget.cnosf.example/api/v2"}
+    twice(server, module, own)
+    twice(server, module, {"name": "PSGallery", "installation_policy": "trusted"})
+    found = run(server, "community.windows.win_psrepository_info", {"name": "cnosf"})["repositories"]
+    assert (found[0]["source_location"], found[0]["trusted"]) == (own["source_location"], True)
+    twice(server, module, {"name": "CNOSF", "state": "absent"})
+    assert "source_location" in run(server, module, {"name": "X"}, fails=True)["msg"]
+
+
+def test_modules_of_features_and_repositories(run, server):
+    def names(**options):
+        result = run(server, "community.windows.win_psmodule_info", options)
+        return {entry["name"]: entry["version"] for entry in result["modules"]}
+
+    assert names(name="ActiveDirectory*") == {}
+    run(server, "ansible.windows.win_feature", {"name": "RSAT-AD-PowerShell"})
+    run(server, "community.windows.win_psmodule", {"name": "ActiveDirectoryDsc", "required_version": "6.6.0"})
+    assert names(name="ActiveDirectory*") == {"ActiveDirectory": "1.0.1.0", "ActiveDirectoryDsc": "6.6.0"}
+    assert names(repository="PSGallery") == {"ActiveDirectoryDsc": "6.6.0"}

@@ -164,6 +164,13 @@ def test_environment(twice, run, server):
     assert message == "parameters are mutually exclusive: variables, name"
 
 
+def test_path(twice, server):
+    module = "ansible.windows.win_path"
+    twice(server, module, {"elements": ["C:\\outils", "%SystemRoot%"]})
+    assert server.section("environment")["machine"]["path"]["value"].endswith(r"Wbem;C:\outils")
+    twice(server, module, {"elements": ["c:\\OUTILS\\"], "state": "absent"})
+
+
 def test_hosts(twice, run, server):
     module = "ansible.windows.win_hosts"
     entry = {"canonical_name": "app01.local", "ip_address": "10.42.0.14", "aliases": ["app"]}
