@@ -80,7 +80,9 @@ class Base(FakePve):  # type: ignore[misc]  # fakepve publishes no types
         super()._record(request, body)
         text = redact(body, request.content_type).decode(errors="replace")
         path = request.path_qs if request.method in ("GET", "HEAD", "DELETE") else request.path
-        request[JOURNAL_ENTRY] = self.journal.note(request.method, path, request.get(USER), text)
+        entry = request[JOURNAL_ENTRY] = self.journal.note(request.method, path, request.get(USER), text)
+        if USER not in request:  # refused before anybody answers
+            self.journal.answered(entry, 401)
 
     # --------------------------------------------------------------- answers
 

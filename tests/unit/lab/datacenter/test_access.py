@@ -78,6 +78,7 @@ def test_a_wrong_or_expired_token_is_refused(site):
         url, headers={"Authorization": "PVEAPIToken=infogerance@pve!operator=wrong"}, verify=ca, timeout=10
     )
     assert wrong.status_code == 401
+    assert site.pve.journal.since()[-1]["status"] == 401
     site.pve.faults.expired_tokens.add("infogerance@pve!operator")
     refused(site.client("operator").version.get, "401", "token access expired")
     assert site.client("inventory").version.get()["version"] == "9.0.10"
