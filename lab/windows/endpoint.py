@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import ssl
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from aiohttp import web
 from lab.windows import commands, dispatch, payload, soap
 from lab.windows.filesystem import FileSystem
 from lab.windows.handlers import certificates
+from lab.windows.hive import Registry
 from lab.windows.identity import LogonFailure, Principal, is_sid
 from lab.windows.ntlm import SIGNATURE, Handshake
 from lab.windows.registry import ModuleFailure, NotSimulated
@@ -40,6 +42,11 @@ LOG = logging.getLogger(__name__)
 
 MAX_ENVELOPE = 500 * 1024
 """Bytes; Windows' own default of MaxEnvelopeSizekb."""
+
+IDLE_TIMEOUT = 7200.0
+"""Seconds; Windows' own default of a shell's IdleTimeout."""
+
+_POLICY = r"HKLM:\SOFTWARE\Policies\Microsoft\Windows\WinRM\Service"
 
 _SERVICE_ACCOUNTS = {
     "system": "S-1-5-18",
@@ -68,6 +75,7 @@ class _Command:
 class _Shell:
     id: str
     owner: Principal
+    used: float = field(default_factory=time.monotonic)
     commands: dict[str, _Command] = field(default_factory=dict)
 
 
@@ -119,7 +127,7 @@ class WinRMEndpoint:
         self._runner: web.AppRunner | None = None
         self._signalled = asyncio.Event()
         self._restart: asyncio.Task[None] | None = None
-        self._workers = ThreadPoolExecutor(16, thread_name_prefix=f"winrm-{server.name}")
+        self._workers: ThreadPoolExecutor | None = None
 
     @property
     def faults(self) -> Faults:
@@ -134,6 +142,8 @@ class WinRMEndpoint:
         Raises:
             OSError: The address or port cannot be had.
         """
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(16, thread_name_prefix=f"winrm-{self.server.name}")
         await asyncio.to_thread(self._boot)
         await self._listen()
 
@@ -151,6 +161,9 @@ class WinRMEndpoint:
                 await self._restart
             self._restart = None
         await self._close()
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.shutdown(wait=False, cancel_futures=True)
         self.server.set_power("off")
 
     async def reboot(self) -> None:
@@ -242,8 +255,9 @@ class WinRMEndpoint:
         return web.Response(body=answer, content_type="application/soap+xml", charset="utf-8")
 
     def _basic_allowed(self) -> bool:
-        winrm = self.server.section("winrm")
-        return bool(winrm["auth"]["Basic"])
+        """Whether Basic is on: a policy overrides the service's own setting."""
+        policy = Registry(self.server).data(_POLICY, "AllowBasic")
+        return bool(self.server.section("winrm")["auth"]["Basic"] if policy is None else policy)
 
     def _unauthorised(self, negotiate: bytes = b"") -> web.Response:
         response = web.Response(status=401)
@@ -294,6 +308,7 @@ class WinRMEndpoint:
 
     async def _serve(self, message: soap.Request, owner: Principal, request: web.Request) -> bytes:
         if message.action == "Create":
+            self._forget_idle_shells()
             shell = _Shell(str(uuid.uuid4()).upper(), owner)
             self._shells[shell.id] = shell
             return soap.answer(message, soap.created(shell.id, owner.account, f"{self.host}:{self.port}"))
@@ -305,6 +320,7 @@ class WinRMEndpoint:
                 f"{message.shell_id} failed because the shell was not found on the server.",
                 "w:InvalidSelectors",
             )
+        found.used = time.monotonic()
         match message.action:
             case "Command":
                 return self._command(message, found)
@@ -321,6 +337,13 @@ class WinRMEndpoint:
             case _:
                 self._shells.pop(found.id, None)
                 return soap.answer(message, "")
+
+    def _forget_idle_shells(self) -> None:
+        """Drop shells that a client left behind, as Windows does after its idle timeout."""
+        limit = time.monotonic() - IDLE_TIMEOUT
+        for shell in [shell for shell in self._shells.values() if shell.used < limit]:
+            if all(command.done.is_set() for command in shell.commands.values()):
+                del self._shells[shell.id]
 
     def _command(self, message: soap.Request, shell: _Shell) -> bytes:
         if self.faults.strike("quota"):
@@ -531,7 +554,8 @@ class WinRMEndpoint:
             result = work()
             self.server.jobs[job_id] = {**state, **result, "finished": True}
 
-        self._workers.submit(finish)
+        if self._workers is not None:
+            self._workers.submit(finish)
         return state
 
 

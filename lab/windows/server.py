@@ -175,7 +175,8 @@ class WindowsServer:
         """
         if name not in self._sections:
             if self._parent is not None:
-                self._sections[name] = copy.deepcopy(self._parent.section(name))
+                with self._parent.lock:
+                    self._sections[name] = copy.deepcopy(self._parent.section(name))
             else:
                 if name not in registry.SECTIONS:
                     raise KeyError(f"No section {name!r} of a Windows server's state is registered.")

@@ -389,7 +389,7 @@ def win_tempfile(call: Call) -> Result:
         files.make_dir(path, _owner(call))
     else:
         files.write(path, b"", _owner(call))
-    return {"changed": True, "path": path, "state": args["state"]}
+    return {"changed": True, "path": path}
 
 
 _ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))

@@ -112,7 +112,8 @@ def _download(call: Call, files: FileSystem, result: Result, wanted: str | None,
     if wanted and wanted != checksum:
         raise ModuleFailure(f"The checksum for {url} did not match '{wanted}', it was '{checksum}'", **result)
     if current != checksum:
-        files.write(dest, answer.body)
+        with call.server.lock:
+            files.write(dest, answer.body)
         result["changed"] = True
 
 
@@ -160,7 +161,8 @@ def win_uri(call: Call) -> Result:
             **result,
         )
     if args["dest"] and (not files.is_file(args["dest"]) or files.read(args["dest"]) != answer.body):
-        files.write(args["dest"], answer.body)
+        with call.server.lock:
+            files.write(args["dest"], answer.body)
         result["changed"] = True
     return result
 

@@ -28,12 +28,9 @@ COMMON = {
 DEFECTS = {
     "ansible.windows.win_reg_stat.value",  # said to be text, is a number for REG_DWORD
     "ansible.windows.win_reg_stat.raw_value",
-    "ansible.windows.win_file.msg",
-    "ansible.windows.win_eventlog.entries",
     "ansible.windows.win_hotfix.reboot_required",  # said to be text, is a boolean
     "community.windows.win_scheduled_task_stat.settings.multiple_instances",  # misspelt "mulitple_instances"
     "community.windows.win_scheduled_task_stat.settings.run_only_if_idle",  # misspelt "run_only_id_idle"
-    "ansible.windows.win_tempfile.path",  # documented without a RETURN of its own
 }
 
 # Documented as one dictionary, given as a dictionary of such dictionaries by id.

@@ -103,6 +103,25 @@ def test_basic_can_be_switched_off(served):
     served.client("ntlm").open_shell()
 
 
+def test_policy_on_basic_overrides_the_service_s_setting(served, run):
+    policy = r"HKLM:\SOFTWARE\Policies\Microsoft\Windows\WinRM\Service"
+    run(
+        served.server, "ansible.windows.win_regedit", {"path": policy, "name": "AllowBasic", "data": 0, "type": "dword"}
+    )
+    with pytest.raises(InvalidCredentialsError):
+        served.client("basic").open_shell()
+    served.client("ntlm").open_shell()
+
+
+def test_shells_left_behind_are_forgotten(served, monkeypatch):
+    client = served.client()
+    forgotten = client.open_shell()
+    monkeypatch.setattr("lab.windows.endpoint.IDLE_TIMEOUT", 0.0)
+    client.open_shell()
+    with pytest.raises(WSManFaultError, match="shell was not found"):
+        client.run_command(forgotten, "whoami")
+
+
 def test_untrusted_certificate(served, tmp_path):
     from lab.authority import Authority
 
