@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,29 @@ def test_every_handler_file_loads():
 def test_every_handler_names_its_source():
     registry.load_handlers()
     assert [entry.module for entry in registry.HANDLERS.values() if len(entry.source) < 15] == []
+
+
+CORE = {
+    "accounts", "certificates", "clock", "core", "eventlog", "facts", "features", "files", "firewall", "machine",
+    "policy", "powershell_gallery", "registry_keys", "rights", "services", "shares", "shell", "software", "tasks",
+    "updates", "web",
+}  # fmt: skip
+
+
+def test_every_module_of_the_core_is_tried_by_a_test():
+    registry.load_handlers()
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    own = [name for name, entry in registry.HANDLERS.items() if entry.handler.__module__.rpartition(".")[2] in CORE]
+    assert [name for name in own if f'"{name}"' not in tests] == []
+
+
+def test_the_list_of_modules(capsys):
+    from lab.windows.__main__ import main
+
+    assert main() == 0
+    listed = capsys.readouterr().out
+    assert "ansible.windows.win_regedit" in listed
+    assert "win_reboot" in listed
 
 
 # -- facts ---------------------------------------------------------------------------------------------------------
