@@ -15,6 +15,7 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.proxm
     card,
     properties,
 )
+from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +37,7 @@ def next_disk_key(known: Server) -> str:
         for number in range(_SLOTS[candidate]):
             if f"{candidate}{number}" not in taken:
                 return f"{candidate}{number}"
-    raise ValueError(f"{known.label} has no free disk slot")  # 53 slots: Proxmox itself refuses earlier
+    raise InputError(f"{known.label} has no free disk slot: grow one of its disks instead.")
 
 
 def new_disk(known: Server, size_gib: int, storage: str) -> str:
