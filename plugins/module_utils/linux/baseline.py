@@ -142,18 +142,27 @@ def _networks(networks: list[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv
 
 
 def _sysctl(declared: dict[str, Any], found: dict[str, dict[str, Any]]) -> tuple[list[str], list[str], list[str]]:
-    writable, frozen, absent = [], [], []
-    # Forwarding first: the kernel resets what it accepts when a host becomes a router or ceases to be one.
-    for key, value in sorted(declared.items(), key=lambda item: not item[0].endswith(("ip_forward", ".forwarding"))):
+    frozen, absent, right, wrong = [], [], [], []
+    for key, value in declared.items():
         current = found.get(key) or {}
         if current.get("value") is None:
             absent.append(key)
-        elif current["value"].split() != str(value).split():
-            if current.get("writable"):
-                writable.append(f"{key}={value}")
-            else:
-                frozen.append(key)
-    return writable, frozen, absent
+        elif current["value"].split() == str(value).split():
+            right.append(key)
+        elif current.get("writable"):
+            wrong.append(key)
+        else:
+            frozen.append(key)
+    # The kernel resets what it accepts when a host becomes a router or ceases to be one: forwarding first, then all anew.
+    forwarding = [key for key in wrong if _is_forwarding(key)]
+    if forwarding:
+        reset = [key for key in right if key.startswith("net.") and found[key].get("writable")]
+        wrong = forwarding + [key for key in declared if key in {*wrong, *reset} and key not in forwarding]
+    return [f"{key}={declared[key]}" for key in wrong], frozen, absent
+
+
+def _is_forwarding(key: str) -> bool:
+    return key.endswith((".ip_forward", ".forwarding"))
 
 
 def _path_differs(entry: dict[str, Any], found: dict[str, Any] | None) -> bool:
