@@ -47,7 +47,7 @@ class DhcpPlan:
     def options(self) -> list[Item]:
         """The server's own options that differ."""
         return [
-            item(f"option {option.id}", ["values"], foreseen=self.no_dsc, id=option.id, values=list(option.values))
+            item(f"option {option.id}", ["values"], foreseen=self.no_dsc, id=option.id, value=list(option.values))
             for option in _differing_options(self.declared.dhcp_options, self.found.options)
         ]
 
@@ -103,7 +103,7 @@ class DhcpPlan:
                 foreseen=foreseen,
                 scope=scope.id,
                 id=option.id,
-                values=list(option.values),
+                value=list(option.values),
             )
             for scope, current, foreseen in self._pairs()
             for option in _differing_options(scope.options, current.options if current else ())

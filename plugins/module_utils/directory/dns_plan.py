@@ -172,7 +172,7 @@ def comparable(kind: str, value: str) -> str:
 def _record_arguments(record: DnsRecord) -> Item:
     arguments: Item = {"zone": record.zone, "name": record.name, "type": record.type, "state": record.state}
     if record.state == "present":
-        arguments |= {"values": list(record.values), "ttl": record.ttl_seconds}
+        arguments |= {"value": list(record.values), "ttl": record.ttl_seconds}
     if record.type == "SRV":
         arguments |= {"port": record.port, "priority": record.priority, "weight": record.weight}
     return arguments
