@@ -26,7 +26,7 @@ from aiohttp import web
 
 from lab.windows import commands, dispatch, payload, soap
 from lab.windows.filesystem import FileSystem
-from lab.windows.handlers import certificates
+from lab.windows.handlers import certificates, firewall
 from lab.windows.hive import Registry
 from lab.windows.identity import LogonFailure, Principal, is_sid
 from lab.windows.ntlm import SIGNATURE, Handshake
@@ -42,6 +42,9 @@ LOG = logging.getLogger(__name__)
 
 MAX_ENVELOPE = 500 * 1024
 """Bytes; Windows' own default of MaxEnvelopeSizekb."""
+
+WINRM_PORT = 5986
+"""Port that firewall rules name, wherever the endpoint listens."""
 
 IDLE_TIMEOUT = 7200.0
 """Seconds; Windows' own default of a shell's IdleTimeout."""
@@ -230,7 +233,23 @@ class WinRMEndpoint:
 
     # -- requests ------------------------------------------------------------------------------------------------
 
+    def _client(self, request: web.Request) -> str:
+        """Where a request comes from. On the lab's bridge a machine that reaches itself shows the server's address."""
+        remote = request.remote or "127.0.0.1"
+        if remote in self.server.addresses():
+            networks = self.server.section("system")["networks"]
+            return next((str(nic["gateway"]) for nic in networks if nic["gateway"]), "127.0.0.1")
+        return remote
+
     async def _wsman(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        if not firewall.lets_in(self.server, WINRM_PORT, client):
+            reason = f"The firewall of {self.server.name} lets nobody at {client} in on port {WINRM_PORT}"
+            LOG.warning("%s", reason)
+            self.server.journal(kind="blocked", message=reason, changed=False, failed=True)
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=403)
         try:
             owner = self._authenticate(request)
         except LogonFailure:

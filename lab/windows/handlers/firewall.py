@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from lab.windows.registry import Call, ModuleFailure, Result, handles, section
 
 if TYPE_CHECKING:
-    from lab.windows.server import ServerSpec
+    from lab.windows.server import ServerSpec, WindowsServer
 
 _PROFILES = ("Domain", "Private", "Public")
 _BITS = {"domain": 1, "private": 2, "public": 4}
@@ -68,6 +69,70 @@ def _firewall(_spec: ServerSpec) -> dict[str, Any]:
     ]
     profile = {"enabled": True, "inbound": "not_configured", "outbound": "not_configured"}
     return {"profiles": {name: dict(profile) for name in _PROFILES}, "rules": rules}
+
+
+def _port_fits(ports: str, port: int) -> bool:
+    for part in ports.split(","):
+        low, _, high = part.strip().partition("-")
+        if low == "*" or (low.isdigit() and int(low) <= port <= int(high or low)):
+            return True
+    return False
+
+
+def _address_fits(server: WindowsServer, addresses: str, remote: ipaddress.IPv4Address) -> bool:
+    for part in addresses.split(","):
+        text = part.strip()
+        if text == "*":
+            return True
+        if text.casefold() == "localsubnet":
+            own = [nic["address"] for nic in server.section("system")["networks"] if nic["address"]]
+            if any(remote in ipaddress.ip_interface(address).network for address in own):
+                return True
+            continue
+        if ":" in text or not text[:1].isdigit():  # IPv6 and the other keywords: nobody in the lab comes from there
+            continue
+        low, _, high = text.partition("-")
+        if high:
+            if ipaddress.IPv4Address(low) <= remote <= ipaddress.IPv4Address(high):
+                return True
+        elif remote in ipaddress.ip_network(text, strict=False):
+            return True
+    return False
+
+
+def lets_in(server: WindowsServer, port: int, remote: str) -> bool:
+    """Whether the firewall lets a TCP connection in, in the profile that is active.
+
+    That is the domain's on a member and the public one elsewhere. A block wins over an allow, and without either the
+    profile's default action decides. Loopback is never filtered.
+
+    Args:
+        server: The server asked.
+        port: Its TCP port.
+        remote: IPv4 address of the client.
+    """
+    source = ipaddress.ip_address(remote)
+    if not isinstance(source, ipaddress.IPv4Address) or source.is_loopback:
+        return True
+    state = server.section("firewall")
+    active = "Domain" if server.domain else "Public"
+    profile = state["profiles"][active]
+    if not profile["enabled"]:
+        return True
+    bit = _BITS[active.casefold()]
+    actions = {
+        rule["action"]
+        for rule in state["rules"]
+        if rule["enabled"]
+        and rule["direction"] == "in"
+        and rule["profiles"] & bit
+        and rule["protocol"] in {6, 256}
+        and _port_fits(rule["localport"] if rule["protocol"] == 6 else "*", port)
+        and _address_fits(server, rule["remoteip"], source)
+    }
+    if "block" in actions:
+        return False
+    return "allow" in actions or profile["inbound"] == "allow"
 
 
 @handles("ansible.windows.win_firewall", source="ansible.windows 3.3.0 win_firewall documentation and source")

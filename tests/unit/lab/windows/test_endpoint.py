@@ -139,6 +139,16 @@ def test_certificate_served_is_the_one_in_the_store(served, run):
     assert info[0]["thumbprint"] in [listener["certificate_thumbprint"] for listener in listeners]
 
 
+def test_firewall_can_lock_everybody_out(served, run, monkeypatch):
+    monkeypatch.setattr(served.endpoint, "_client", lambda _request: "10.42.0.1")
+    served.client().open_shell()
+    own = {"name": "Windows Remote Management (HTTPS-In)", "state": "absent"}
+    run(served.server, "community.windows.win_firewall_rule", own)
+    with pytest.raises(requests.exceptions.ConnectionError):
+        served.client().open_shell()
+    assert "lets nobody at 10.42.0.1 in on port 5986" in served.server.read_journal()[-1]["message"]
+
+
 # -- operations ----------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from lab.windows.filesystem import FileSystem
+from lab.windows.handlers.firewall import lets_in
 from lab.windows.identity import LogonFailure
 
 SECRET = "Lab-Secret-2026!"
@@ -233,6 +234,66 @@ def test_firewall_rule(twice, run, server):
     twice(server, module, {"name": "windows_exporter", "state": "absent"})
     assert "Either name or group" in run(server, module, {"action": "allow"}, fails=True)["msg"]
     assert "protocole" in run(server, module, {"name": "x", "localport": "80"}, fails=True)["msg"]
+
+
+CLIENT = "10.42.0.1"
+
+
+def rule(run, server, **options):
+    base = {"protocol": "tcp", "localport": "5986", "direction": "in", "action": "allow", "name": "WinRM"}
+    run(server, "community.windows.win_firewall_rule", {**base, **options})
+
+
+def test_firewall_lets_winrm_in_at_first(server):
+    assert lets_in(server, 5986, CLIENT) is True
+    assert lets_in(server, 3389, CLIENT) is False
+    assert lets_in(server, 3389, "127.0.0.1") is True
+
+
+@pytest.mark.parametrize(
+    ("options", "open_"),
+    [
+        ({}, True),
+        ({"remoteip": "10.42.0.0/24"}, True),
+        ({"remoteip": "10.42.0.1"}, True),
+        ({"remoteip": "10.42.0.0-10.42.0.9"}, True),
+        ({"remoteip": "LocalSubnet"}, True),
+        ({"remoteip": "10.99.0.0/24,fd00::/8"}, False),
+        ({"localport": "5985-5990"}, True),
+        ({"localport": "5985"}, False),
+        ({"profiles": "domain"}, False),
+        ({"profiles": "public,private"}, True),
+        ({"enabled": False}, False),
+        ({"direction": "out"}, False),
+        ({"protocol": "udp"}, False),
+    ],
+)
+def test_firewall_rule_in_place_of_the_template_s(run, server, options, open_):
+    run(
+        server,
+        "community.windows.win_firewall_rule",
+        {"name": "Windows Remote Management (HTTPS-In)", "state": "absent"},
+    )
+    assert lets_in(server, 5986, CLIENT) is False
+    rule(run, server, **options)
+    assert lets_in(server, 5986, CLIENT) is open_
+
+
+def test_firewall_block_and_default(run, server):
+    rule(run, server, name="Blocked", action="block", remoteip=CLIENT)
+    assert lets_in(server, 5986, CLIENT) is False
+    assert lets_in(server, 5986, "10.42.0.2") is True
+    run(server, "ansible.windows.win_firewall", {"state": "disabled", "profiles": ["Public"]})
+    assert lets_in(server, 5986, CLIENT) is True
+    run(server, "ansible.windows.win_firewall", {"state": "enabled", "inbound_action": "allow"})
+    assert lets_in(server, 8080, CLIENT) is True
+
+
+def test_firewall_profile_of_the_domain(run, server):
+    rule(run, server, name="Domain only", localport="8080", profiles="domain")
+    assert lets_in(server, 8080, CLIENT) is False
+    server.section("system")["domain"] = "cnosf.example"
+    assert lets_in(server, 8080, CLIENT) is True
 
 
 def test_event_log(twice, run, server):
