@@ -150,11 +150,6 @@ def well_known(sid: str) -> Principal | None:
     return None
 
 
-def english_name(sid: str) -> str | None:
-    """Name that an English Windows gives to a well-known SID."""
-    return next((entry[1] for entry in _WELL_KNOWN if entry[0] == sid), None)
-
-
 def _well_known_by_name(authority: str | None, name: str) -> Principal | None:
     wanted = name.casefold().replace("'", "’")
     for sid, english, french, own in _WELL_KNOWN:

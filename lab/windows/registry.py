@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from lab.windows.documentation import ModuleDoc
     from lab.windows.identity import Principal
@@ -176,9 +176,3 @@ def load_handlers() -> None:
             importlib.import_module(f"lab.windows.handlers.{found.name}")
         except Exception as error:  # noqa: BLE001 - one broken file must not take the other modules away
             PROBLEMS[found.name] = f"{type(error).__name__}: {error}"
-
-
-def handled_modules() -> Sequence[str]:
-    """Names of all modules that the lab simulates."""
-    load_handlers()
-    return sorted(HANDLERS)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -262,12 +261,6 @@ def describe(entry: dict[str, Any]) -> dict[str, Any]:
         "valid_to_iso8601": end.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "version": 3,
     }
-
-
-def expires(server: WindowsServer) -> list[tuple[str, datetime]]:
-    """Thumbprints and ends of the certificates of the machine's own store."""
-    mine = server.section("certificates")["LocalMachine"]["My"]
-    return [(name, load(entry).not_valid_after_utc.astimezone(UTC)) for name, entry in mine.items()]
 
 
 @handles(

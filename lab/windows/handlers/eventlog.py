@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lab.windows.registry import Call, ModuleFailure, Result, handles, section
 
 if TYPE_CHECKING:
-    from lab.windows.server import ServerSpec, WindowsServer
+    from lab.windows.server import ServerSpec
 
 _OVERFLOW = {
     "overwriteasneeded": "OverwriteAsNeeded",
@@ -44,11 +44,6 @@ def _eventlogs(_spec: ServerSpec) -> dict[str, Any]:
         _log("Key Management Service", 20480, ["KmsRequests"]),
     )
     return {str(log["name"]).casefold(): log for log in logs}
-
-
-def add_log(server: WindowsServer, name: str, maximum_kb: int = 512) -> None:
-    """Put a log on a server, as the set-up of a role does; an existing one stays as it is."""
-    server.section("eventlogs").setdefault(name.casefold(), _log(name, maximum_kb, [name]))
 
 
 def _kb(text: str) -> int:

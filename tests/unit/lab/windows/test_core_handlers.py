@@ -148,6 +148,16 @@ def test_stat_and_slurp(run, server):
     assert "is not found" in run(server, "ansible.windows.slurp", {"src": r"C:\nothing"}, fails=True)["msg"]
 
 
+def test_symbolic_links(run, server):
+    write(server, r"C:\a\b.txt", "x")
+    FileSystem(server).link(r"C:\lien.txt", r"C:\a\b.txt")
+    stat = run(server, "ansible.windows.win_stat", {"path": r"C:\lien.txt"})["stat"]
+    assert (stat["islnk"], stat["isreg"], stat["lnk_target"]) == (True, False, r"C:\a\b.txt")
+    assert run(server, "ansible.windows.win_stat", {"path": r"C:\lien.txt", "follow": True})["stat"]["size"] == 1
+    run(server, "ansible.windows.win_file", {"path": r"C:\lien.txt", "state": "absent"})
+    assert FileSystem(server).is_file(r"C:\a\b.txt")
+
+
 def test_environment_in_paths(run, server):
     run(server, "ansible.windows.win_file", {"path": r"%ProgramData%\cnosf", "state": "directory"})
     assert run(server, "ansible.windows.win_stat", {"path": r"C:\ProgramData\cnosf"})["stat"]["exists"] is True
