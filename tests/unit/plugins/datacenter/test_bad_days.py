@@ -258,6 +258,14 @@ def test_a_guest_that_ignores_the_shutdown(estate: Estate, web01: dict[str, Any]
     assert result["server"]["power"] == "off"
 
 
+def test_a_shutdown_that_fails_otherwise_is_quoted(estate: Estate, web01: dict[str, Any]) -> None:
+    estate.server(**web01)
+    message = "shutdown failed: guest agent broke"
+    estate.site.call(lambda: estate.pve.faults.tasks.append(TaskFault("qmshutdown", message, 1)))
+    with pytest.raises(TaskError, match=message):
+        estate.server(**{**web01, "state": "stopped"})
+
+
 def test_a_lost_quorum(estate: Estate, web01: dict[str, Any]) -> None:
     estate.site.call(estate.pve.lose_quorum)
     with pytest.raises(EngineError, match="the cluster has lost its quorum and takes no change"):

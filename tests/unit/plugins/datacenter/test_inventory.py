@@ -19,6 +19,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
 from ansible.vars.manager import VariableManager
 
+from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter import factory
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.survey import survey
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import NotFoundError, PermissionMissingError
 from tests.unit.plugins.datacenter.conftest import FLOORS
@@ -99,6 +100,35 @@ def test_the_failure_of_one_is_its_own(three: Estate) -> None:
     assert found["web01"]["address"] == "10.42.0.15"  # the agent still answered
     assert found["dc01"]["detail_error"] is None
     assert found["dc01"]["disk_gib"] == 64.0
+
+
+def test_every_part_fails_on_its_own(three: Estate) -> None:
+    vm = three.vm("web01")
+    one = f"/nodes/{vm.node}/qemu/{vm.vmid}"
+    for part in ("agent/network-get-interfaces", "snapshot"):
+        three.site.call(lambda part=part: three.pve.fail("GET", f"{one}/{part}", 500, f"{part} is broken"))
+    found = survey(three.options(names=["web01"], details=["config", "agent", "snapshots"]))[0]
+    assert "asking the guest agent of server web01" in found["detail_error"]
+    assert "snapshot is broken" in found["detail_error"]
+    assert (found["disk_gib"], found["snapshots"], found["address"]) == (128.0, None, "10.42.0.15")
+
+
+def test_an_agent_that_is_not_enabled_is_not_asked(three: Estate) -> None:
+    three.site.call(lambda: three.vm("web01").config.update(agent="enabled=0"))
+    start = three.pve.journal.sequence
+    found = survey(three.options(names=["web01", "old01"], details=["config", "agent"]))
+    assert [server["detail_error"] for server in found] == [None, None]
+    assert not any("agent" in entry["path"] for entry in three.pve.journal.since(start))
+
+
+def test_an_empty_datacenter_is_empty(three: Estate) -> None:
+    three.site.call(three.pve.vms.clear)
+    assert survey(three.options()) == []
+
+
+def test_about(three: Estate) -> None:
+    about = factory.datacenter(three.options()).about()
+    assert about == {"engine": "Proxmox VE", "version": "9.0.10", "release": "9.0"}
 
 
 # The inventory plugin
