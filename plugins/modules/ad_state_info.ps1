@@ -41,10 +41,37 @@ catch {
 }
 $selfSid = 'S-1-5-10'
 
-Function Get-Bool { param ([AllowNull()]$Value) $null -ne $Value -and [bool]$Value }
-Function Get-Text { param ([AllowNull()]$Value) if ($null -eq $Value) { '' } else { [string]$Value } }
-Function Get-Days { param ([TimeSpan]$Span) if ($Span.TotalDays -gt 10000) { 0 } else { [int][Math]::Floor($Span.TotalDays) } }
-Function Get-Minutes { param ([TimeSpan]$Span) if ($Span.TotalDays -gt 10000) { 0 } else { [int][Math]::Floor($Span.TotalMinutes) } }
+Function Test-Set {
+    <#
+    .SYNOPSIS
+    A boolean of the directory; false where it holds none.
+    #>
+    param ([AllowNull()]$Value)
+    $null -ne $Value -and [bool]$Value
+}
+
+Function Get-Text {
+    <#
+    .SYNOPSIS
+    A text of the directory; empty where it holds none.
+    #>
+    param ([AllowNull()]$Value)
+    if ($null -eq $Value) { return '' }
+    return [string]$Value
+}
+
+Function Get-Whole {
+    <#
+    .SYNOPSIS
+    Whole days or minutes of a duration; 0 for the directory's "never", which is longer than any other.
+    #>
+    param (
+        [Parameter(Mandatory = $true)][TimeSpan]$Span,
+        [Parameter(Mandatory = $true)][ValidateSet('TotalDays', 'TotalMinutes')][string]$Unit
+    )
+    if ($Span.TotalDays -gt 10000) { return 0 }
+    return [int][Math]::Floor($Span.$Unit)
+}
 
 Function Get-EncryptionName {
     <#
@@ -92,11 +119,11 @@ Function Get-PolicyState {
         minimum_length = [int]$Policy.MinPasswordLength
         complexity = [bool]$Policy.ComplexityEnabled
         history = [int]$Policy.PasswordHistoryCount
-        maximum_age_days = Get-Days -Span $Policy.MaxPasswordAge
-        minimum_age_days = Get-Days -Span $Policy.MinPasswordAge
+        maximum_age_days = Get-Whole -Span $Policy.MaxPasswordAge -Unit TotalDays
+        minimum_age_days = Get-Whole -Span $Policy.MinPasswordAge -Unit TotalDays
         lockout_threshold = [int]$Policy.LockoutThreshold
-        lockout_minutes = Get-Minutes -Span $Policy.LockoutDuration
-        lockout_window_minutes = Get-Minutes -Span $Policy.LockoutObservationWindow
+        lockout_minutes = Get-Whole -Span $Policy.LockoutDuration -Unit TotalMinutes
+        lockout_window_minutes = Get-Whole -Span $Policy.LockoutObservationWindow -Unit TotalMinutes
         reversible_encryption = [bool]$Policy.ReversibleEncryptionEnabled
     }
 }
@@ -114,9 +141,8 @@ Function Get-FineGrainedState {
 
 Function Get-UnitState {
     param ([Parameter(Mandatory = $true)][string]$Name)
-    $unit = Get-Found -Search {
-        Get-ADOrganizationalUnit -Identity $Name -Properties Description, ProtectedFromAccidentalDeletion @server
-    }
+    $properties = 'Description', 'ProtectedFromAccidentalDeletion'
+    $unit = Get-Found -Search { Get-ADOrganizationalUnit -Identity $Name -Properties $properties @server }
     if ($null -eq $unit) { return }
     @{
         distinguished_name = $unit.DistinguishedName
@@ -128,7 +154,8 @@ Function Get-UnitState {
 Function Get-GroupState {
     param ([Parameter(Mandatory = $true)][string]$Name)
     $identity = ConvertTo-Identity -Name $Name
-    $group = Get-Found -Search { Get-ADGroup -Identity $identity -Properties Description, Members @server }
+    $properties = 'Description', 'Members'
+    $group = Get-Found -Search { Get-ADGroup -Identity $identity -Properties $properties @server }
     if ($null -eq $group) { return }
     @{
         asked = $Name
@@ -155,9 +182,9 @@ Function Get-UserState {
         display_name = Get-Text -Value $user.DisplayName
         email = Get-Text -Value $user.EmailAddress
         description = Get-Text -Value $user.Description
-        enabled = Get-Bool -Value $user.Enabled
-        password_never_expires = Get-Bool -Value $user.PasswordNeverExpires
-        user_cannot_change_password = Get-Bool -Value $user.CannotChangePassword
+        enabled = Test-Set -Value $user.Enabled
+        password_never_expires = Test-Set -Value $user.PasswordNeverExpires
+        user_cannot_change_password = Test-Set -Value $user.CannotChangePassword
         kerberos_encryption_types = @(Get-EncryptionName -Bits $user.'msDS-SupportedEncryptionTypes')
     }
 }
