@@ -120,7 +120,7 @@ class Session:
         if data:
             body = urlencode(data, doseq=True)
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        answer = self._pool.urlopen(method, target, body=body, headers=headers, redirect=False)
+        answer = self._pool.request(method, target, body=body, headers=headers, redirect=False)
         return Answer(answer.status, answer.reason or "", answer.data)
 
     def _current_ticket(self, refused: Mapping[str, str] | None) -> Mapping[str, str]:
