@@ -242,7 +242,7 @@ class WinRMEndpoint:
         return remote
 
     async def _wsman(self, request: web.Request) -> web.Response:
-        client = self._client(request)
+        client = self.server.winrm_client = self._client(request)
         if not firewall.lets_in(self.server, WINRM_PORT, client):
             reason = f"The firewall of {self.server.name} lets nobody at {client} in on port {WINRM_PORT}"
             LOG.warning("%s", reason)

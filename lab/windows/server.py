@@ -145,6 +145,8 @@ class WindowsServer:
         self._texts: dict[str, str] = {}
         self._touched: set[str] = set()
         self._blobs: dict[str, bytes] = {}
+        self.winrm_client = ""
+        """Address of whoever speaks WinRM with the server now; empty before anybody does."""
         self.shutdown_request: str | None = None
         """``reboot`` or ``stop`` once a command asked for it; the endpoint acts on it after its answer."""
         self.shutdown_delay = 0.0

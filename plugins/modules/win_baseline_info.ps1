@@ -175,6 +175,14 @@ function Get-WinRMState {
     }
 }
 
+function Get-WinRMClient {
+    # Who is connected to the HTTPS listeners now, this module's caller among them.
+    param ([object[]]$Listener)
+    $ports = @($Listener | Where-Object -FilterScript { $_.transport -eq 'https' } | ForEach-Object -Process { $_.port })
+    @(Get-NetTCPConnection -State Established | Where-Object -FilterScript { $ports -contains $_.LocalPort }) |
+        ForEach-Object -Process { $_.RemoteAddress } | Sort-Object -Unique
+}
+
 function Get-TlsProtocol {
     # What SChannel was told; null where Windows decides.
     $root = 'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols'
@@ -239,6 +247,7 @@ try {
     $module.Result.users = @(if (-not $controller) { Get-LocalAccount })
     $module.Result.groups = @(if (-not $controller) { Get-LocalGroupMembership })
     $module.Result.winrm = Get-WinRMState
+    $module.Result.winrm_clients = @(Get-WinRMClient -Listener $module.Result.winrm.listeners)
     $module.Result.tls_protocols = @(Get-TlsProtocol)
     $module.Result.antivirus = Get-Antivirus
     $module.Result.time_source = Get-TimeSource

@@ -152,6 +152,7 @@ def win_baseline_info(call: Call) -> Result:
         "users": users,
         "groups": groups,
         "winrm": _winrm(server),
+        "winrm_clients": [server.winrm_client] if server.winrm_client else [],
         "tls_protocols": _tls(registry),
         "antivirus": _antivirus(server, registry),
         "time_source": _time_source(server, registry),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.windows.firewall_rules import (
+    clients_cut,
     enabled_groups,
     firewall_changes,
 )
@@ -28,18 +29,20 @@ def plan(declaration: Mapping[str, Any], state: Mapping[str, Any], *, strict: bo
 
     Args:
         declaration: ``services``, ``firewall`` (``rules``, ``group``, ``purge``, ``absent``,
-            ``disabled_groups``), ``rights``, ``users`` and ``groups``; what is missing is not compared.
+            ``disabled_groups``, ``management``), ``rights``, ``users`` and ``groups``; what is missing is not compared.
         state: Result of ``win_baseline_info``.
         strict: Whether a name that the server does not know is an error; false while this run may still make it.
 
     Returns:
-        What must change, by the same names; ``disabled_groups`` for groups of Windows' own firewall rules.
+        What must change, by the same names; ``disabled_groups`` for groups of Windows' own firewall rules, ``cut``
+        for clients that the management networks would shut out.
     """
     firewall = declaration.get(
-        "firewall", {"rules": [], "group": "", "purge": False, "absent": [], "disabled_groups": []}
+        "firewall", {"rules": [], "group": "", "purge": False, "absent": [], "disabled_groups": [], "management": []}
     )
     controller = bool(state["domain_controller"])
     return {
+        "cut": clients_cut(state["winrm_clients"], firewall["management"]),
         "services": service_changes(declaration.get("services", []), state["services"]),
         "firewall": firewall_changes(
             firewall["rules"],

@@ -99,3 +99,20 @@ def enabled_groups(groups: Sequence[str], current: Sequence[Mapping[str, Any]]) 
     """Groups of Windows' own rules that must be disabled and still have a rule in force."""
     active = {rule["group"] for rule in current if rule["enabled"]}
     return [group for group in groups if group in active]
+
+
+def clients_cut(clients: Sequence[str], networks: Sequence[str]) -> list[str]:
+    """Clients of WinRM that management networks would shut out; none where at least one of them stays inside.
+
+    The caller is among the clients, and the server cannot tell which one it is: when nobody is inside, it is cut off.
+
+    Args:
+        clients: Addresses of established connections, ``winrm_clients`` of ``win_baseline_info``.
+        networks: Networks that may come in; nothing means all.
+    """
+    found = [ipaddress.ip_address(client.partition("%")[0]) for client in clients]
+    remote = [address for address in found if not address.is_loopback]
+    allowed = [ipaddress.ip_network(network, strict=False) for network in networks]
+    if not allowed or any(address in network for address in remote for network in allowed):
+        return []
+    return sorted(str(address) for address in remote)

@@ -263,6 +263,20 @@ class TestFirewall:
         current = [rule(group="@a", enabled=False), rule(group="@b")]
         assert firewall_rules.enabled_groups(["@a", "@b", "@c"], current) == ["@b"]
 
+    @pytest.mark.parametrize(
+        ("clients", "networks", "expected"),
+        [
+            (["10.42.0.1"], [], []),
+            (["10.42.0.1"], ["10.42.0.0/16"], []),
+            (["10.42.0.1", "127.0.0.1"], ["10.9.0.0/16"], ["10.42.0.1"]),
+            (["10.42.0.1", "192.0.2.7"], ["10.9.0.0/16", "192.0.2.7"], []),
+            (["127.0.0.1", "::1"], ["10.9.0.0/16"], []),
+            (["fe80::1%4"], ["10.9.0.0/16"], ["fe80::1"]),
+        ],
+    )
+    def test_clients_that_would_be_cut(self, clients, networks, expected):
+        assert firewall_rules.clients_cut(clients, networks) == expected
+
     @given(st.ip_addresses(v=4), st.integers(0, 32))
     def test_a_network_is_the_same_by_mask_or_length(self, address, length):
         mask = firewall_rules.ipaddress.ip_network(f"0.0.0.0/{length}").netmask
@@ -399,6 +413,7 @@ class TestTransports:
 
 STATE = {
     "domain_controller": False,
+    "winrm_clients": ["10.42.0.1"],
     "services": [],
     "firewall_rules": [],
     "user_rights": {},
@@ -409,7 +424,14 @@ STATE = {
 DECLARATION = {
     "rights": [{"name": "SeA", "users": ["S-1-5-32-546"]}],
     "users": [{"name": "secours"}],
-    "firewall": {"rules": [DECLARED_RULE], "group": "G", "purge": True, "absent": [], "disabled_groups": []},
+    "firewall": {
+        "rules": [DECLARED_RULE],
+        "group": "G",
+        "purge": True,
+        "absent": [],
+        "disabled_groups": [],
+        "management": ["10.9.0.0/16"],
+    },
 }
 
 
@@ -417,6 +439,7 @@ class TestPlan:
     def test_everything_that_differs(self):
         plan = baseline.plan(DECLARATION, STATE)
         assert {name: len(changes) for name, changes in plan.items()} == {
+            "cut": 1,
             "services": 0,
             "firewall": 1,
             "disabled_groups": 0,
