@@ -63,7 +63,7 @@ def domain(call: Call) -> Result:
     netbios = args["domain_netbios_name"]
     if netbios and len(netbios) > 15:
         raise ModuleFailure("The parameter 'domain_netbios_name' should not exceed 15 characters in length")
-    result: Result = {"changed": False, "reboot_required": False, "_do_action_reboot": False}
+    result: Result = {"changed": False, "reboot_required": False}
     if _install_features(call):
         result["changed"] = True
         if call.check:
@@ -138,7 +138,7 @@ def domain_controller(call: Call) -> Result:
     """Make a server a further controller of a domain that is there."""
     args = call.args
     server = call.server
-    result: Result = {"changed": False, "reboot_required": False, "_do_action_reboot": False}
+    result: Result = {"changed": False, "reboot_required": False}
     controller = is_controller(server)
     if args["state"] == "member_server":
         if not controller:
