@@ -48,7 +48,11 @@ options:
     env:
       - name: INFOGERANCE_DATACENTER_PASSWORD
   ca_file:
-    type: str
+    type: str  # not a path: that would be made absolute before it is templated
+    description:
+      - PEM file of the authority that signed the API's certificate. A relative path starts at the inventory file.
+      - It alone is trusted, whatever E(REQUESTS_CA_BUNDLE) and E(SSL_CERT_FILE) say. Without it, the authorities of the
+        system apply.
     env:
       - name: INFOGERANCE_DATACENTER_CA_FILE
   want_details:
@@ -221,9 +225,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         except InfogeranceError as error:
             raise AnsibleParserError(f"{path}: {error}") from error
 
-    def _connection(self) -> dict[str, Any]:
-        options = {name: self.get_option(name) for name in CONNECTION}
-        return {name: self._templated(value) for name, value in options.items()}
+    def _connection(self, path: str) -> dict[str, Any]:
+        options = {name: self._templated(self.get_option(name)) for name in CONNECTION}
+        if options["ca_file"]:
+            options["ca_file"] = str(Path(path).parent / Path(options["ca_file"]).expanduser())
+        return options
 
     def _templated(self, value: Any) -> Any:
         return self.templar.template(value) if isinstance(value, str) else value
@@ -247,7 +253,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _servers(self, path: str, *, use_cache: bool) -> list[Mapping[str, Any]]:
         """Answer the described servers from the cache when it holds them, else from the datacenter."""
         self.load_cache_plugin()
-        connection = self._connection()
+        connection = self._connection(path)
         key = self._key(path, connection)
         caching = bool(self.get_option("cache"))
         if caching and use_cache and key in self._cache:

@@ -362,6 +362,16 @@ def test_credentials_may_be_templates_and_come_from_the_environment(
     assert len(manager.get_hosts()) == 3
 
 
+def test_the_authority_is_read_beside_the_inventory(
+    three: Estate, inventory: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Path(three.options()["ca_file"])
+    (inventory.folder / "ca.pem").write_bytes(authority.read_bytes())
+    assert len(inventory(ca_file="ca.pem").get_hosts()) == 3
+    monkeypatch.setenv("AUTHORITY", str(authority))
+    assert len(inventory(ca_file="{{ lookup('ansible.builtin.env', 'AUTHORITY') }}").get_hosts()) == 3
+
+
 def test_only_files_of_the_right_name_are_ours(inventory: Parser, tmp_path: Path) -> None:
     plugin = inventory_loader.get("cnosf.infogerance.datacenter")
     for name, ours in (("datacenter.yml", True), ("lab.datacenter.yaml", True), ("hosts.yml", False)):
