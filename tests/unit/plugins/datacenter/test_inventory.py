@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,8 +26,6 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import No
 from tests.unit.plugins.datacenter.conftest import FLOORS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.unit.plugins.datacenter.conftest import Estate
 
 
