@@ -199,6 +199,9 @@ class WP_Object_Cache
     public function __construct()
     {
         $this->blog = is_multisite() ? get_current_blog_id() . ':' : '';
+        if (defined('INFOGERANCE_CACHE_OFF')) {
+            return;
+        }
         $settings = defined('INFOGERANCE_CACHE') ? INFOGERANCE_CACHE : [];
         $this->attempt(function () use ($settings): bool {
             $this->server = match ($settings['kind'] ?? '') {

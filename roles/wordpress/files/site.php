@@ -60,6 +60,10 @@ function load(array $request, bool $installing): void
     $_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1';
     $_SERVER['REMOTE_ADDR'] = '127.0.0.1';
     $_SERVER['HTTPS'] = 'on';
+    if ($request['action'] === 'read') {
+        // What the tables hold is the truth, not what a cache remembers of it.
+        define('INFOGERANCE_CACHE_OFF', true);
+    }
     if ($installing) {
         // No plugin is loaded, and the absence of tables is not an error.
         define('WP_INSTALLING', true);
@@ -73,6 +77,8 @@ function stay_inside(): void
 {
     add_filter('pre_http_request', static fn () => new \WP_Error('infogerance', 'No request leaves during maintenance.'));
     add_filter('pre_wp_mail', '__return_false');
+    // WordPress does not write a value that its cache believes to be there.
+    wp_cache_flush();
 }
 
 function must(mixed $result): mixed
