@@ -81,15 +81,21 @@ class Traces:
         windows = {file: _digest(file) for file in sorted(home.glob("windows/*/*.json"))}
         return cls(windows, _containers(home))
 
-    def changes_since(self) -> list[str]:
-        """Sentences on what was written since."""
+    def changes_since(self, hosts: frozenset[str] | None = None) -> list[str]:
+        """Sentences on what was written since.
+
+        Args:
+            hosts: Look at these servers only: others of the same lab may be at work for somebody else. All when None.
+        """
         found = [
             f"the state of {file.parent.name} changed ({file})"
             for file, digest in self.windows.items()
-            if not file.exists() or _digest(file) != digest
+            if (hosts is None or file.parent.name in hosts) and (not file.exists() or _digest(file) != digest)
         ]
         pruned = [word for pattern in OWN_WRITES for word in ("-not", "-path", pattern)]
         for name, since in self.containers.items():
+            if hosts is not None and _podman("inspect", "--format", "{{.Config.Hostname}}", name).strip() not in hosts:
+                continue
             wanted = ("-xdev", "-newerct", f"{since} UTC", "-type", "f", *pruned)
             present = [folder for folder in WATCHED if _exists(name, folder)]
             listing = _podman("exec", name, "find", *present, *wanted)
