@@ -49,7 +49,7 @@ def domain_controller_health(
     try:
         facts = build(Health, health, "health")
     except ShapeError as error:
-        raise AnsibleFilterError(f"The health probe answered something unexpected: {error}") from error
+        raise AnsibleFilterError(f"The health probe answered something unexpected: {error}") from None
     verdicts = judge(_declaration(declared), facts, fqdn=fqdn, backup_max_age_hours=int(backup_max_age_hours))
     return [asdict(verdict) for verdict in verdicts]
 
@@ -58,14 +58,14 @@ def _declaration(values: Mapping[str, Any]) -> Declaration:
     try:
         return Declaration.read(values)
     except ShapeError as error:
-        raise AnsibleFilterError(str(error)) from error
+        raise AnsibleFilterError(str(error)) from None  # Ansible would print the cause as well, in the same words
 
 
 def _observation(found: Mapping[str, Any]) -> Observation:
     try:
         return build(Observation, found, "probe")
     except ShapeError as error:
-        raise AnsibleFilterError(f"A probe answered something unexpected: {error}") from error
+        raise AnsibleFilterError(f"A probe answered something unexpected: {error}") from None
 
 
 class FilterModule:

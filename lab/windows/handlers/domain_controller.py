@@ -369,8 +369,9 @@ def laps_directory(call: Call) -> Result:
     """The schema of Windows LAPS and the permission of computers below some containers."""
     if system(call.server.section("system")["system"]).build < 17763:
         raise ModuleFailure(
-            "Windows LAPS or the directory does not answer; LAPS needs Windows Server 2019 with the April 2023 update: The"
-            " specified module 'LAPS' was not loaded because no valid module file was found in any module directory."
+            "Windows LAPS or the directory does not answer; LAPS needs Windows Server 2019 with the April 2023 update:"
+            " The specified module 'LAPS' was not loaded because no valid module file was found in any module"
+            " directory."
         )
     with open_domain(call) as domain:
         granted = {dn_key(target) for target in domain.data["laps_targets"]}

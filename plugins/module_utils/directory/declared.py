@@ -311,7 +311,7 @@ class Declaration:
         try:
             return build(cls, values, "")
         except ShapeError as error:
-            raise ShapeError(PREFIX + str(error).removeprefix(".")) from error
+            raise ShapeError(PREFIX + str(error).removeprefix(".")) from None
 
     @property
     def root(self) -> str:
