@@ -43,7 +43,6 @@ class FilterModule:
             "windows_applicable": _told(declared.applicable),
             "windows_plan": _told(baseline.plan),
             "windows_merge": _told(declared.merge),
-            "windows_registry_consequences": _told(registry_policy.registry_consequences),
             "windows_registry_values": _told(registry_policy.registry_values),
             "windows_tls_sections": _told(registry_policy.tls_sections),
             "windows_transports": _told(transport.surviving_transports),

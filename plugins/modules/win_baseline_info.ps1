@@ -221,6 +221,14 @@ function Get-Antivirus {
     $state
 }
 
+function Get-AwaitedMark {
+    # Notes that win_registry_values leaves in a key that the next boot drops.
+    $key = 'HKLM:\SOFTWARE\cnosf.infogerance.awaited'
+    if (Test-Path -LiteralPath $key) {
+        (Get-Item -LiteralPath $key).GetValueNames()
+    }
+}
+
 function Get-PendingReboot {
     $reasons = @()
     $component = 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending'
@@ -231,6 +239,7 @@ function Get-PendingReboot {
     $active = (Get-ItemProperty -LiteralPath "$names\ActiveComputerName").ComputerName
     $wanted = (Get-ItemProperty -LiteralPath "$names\ComputerName").ComputerName
     if ($active -ne $wanted) { $reasons += 'computer name' }
+    if ((Get-AwaitedMark) -contains 'reboot') { $reasons += 'registry values' }
     $reasons
 }
 
@@ -252,6 +261,8 @@ try {
     $module.Result.antivirus = Get-Antivirus
     $module.Result.time_source = Get-TimeSource
     $module.Result.pending_reboot = @(Get-PendingReboot)
+    $marks = @(Get-AwaitedMark | Where-Object -FilterScript { $_ -like 'restart:*' })
+    $module.Result.awaited_restarts = @($marks | ForEach-Object -Process { $_.Substring('restart:'.Length) })
     $module.Result.domain = if ($system.PartOfDomain) { [string]$system.Domain } else { $null }
     $module.Result.domain_controller = $controller
 }

@@ -25,6 +25,8 @@ $spec = @{
                 }
                 data = @{ type = 'raw' }
                 state = @{ type = 'str'; choices = 'present', 'absent'; default = 'present' }
+                reboot = @{ type = 'bool'; default = $false }
+                restart = @{ type = 'str' }
             }
         }
     }
@@ -39,6 +41,8 @@ $kinds = @{
     expandstring = [Microsoft.Win32.RegistryValueKind]::ExpandString
     multistring = [Microsoft.Win32.RegistryValueKind]::MultiString
 }
+
+$awaitedKey = 'SOFTWARE\cnosf.infogerance.awaited'
 
 function Get-SubKeyName {
     # The key's name below HKLM: .NET takes names that the PowerShell provider splits, such as "RC4 128/128".
@@ -119,6 +123,29 @@ function Clear-RegistryValue {
     }
 }
 
+function Write-AwaitedMark {
+    # What a change waits for is noted before it is made, so that a run that is cut short does not forget it. The key is
+    # volatile: Windows drops it at the next boot, when nothing is awaited any more.
+    [CmdletBinding(SupportsShouldProcess = $true)]
+    param ([Microsoft.Win32.RegistryKey]$Hive, [string]$Name)
+    if ($PSCmdlet.ShouldProcess("HKLM:\$awaitedKey\$Name", 'set')) {
+        $check = [Microsoft.Win32.RegistryKeyPermissionCheck]::ReadWriteSubTree
+        $key = $Hive.CreateSubKey($awaitedKey, $check, [Microsoft.Win32.RegistryOptions]::Volatile)
+        try { $key.SetValue($Name, 1, [Microsoft.Win32.RegistryValueKind]::DWord) } finally { $key.Dispose() }
+    }
+}
+
+function Write-ValueMark {
+    [CmdletBinding(SupportsShouldProcess = $true)]
+    param ([Microsoft.Win32.RegistryKey]$Hive, [System.Collections.IDictionary]$Value)
+    if ($Value['reboot']) {
+        Write-AwaitedMark -Hive $Hive -Name 'reboot'
+    }
+    if ($Value['restart']) {
+        Write-AwaitedMark -Hive $Hive -Name "restart:$($Value['restart'])"
+    }
+}
+
 $changes = [System.Collections.Generic.List[object]]@()
 $view = [Microsoft.Win32.RegistryView]::Registry64
 $hive = [Microsoft.Win32.RegistryKey]::OpenBaseKey([Microsoft.Win32.RegistryHive]::LocalMachine, $view)
@@ -129,11 +156,20 @@ try {
             $subKey = Get-SubKeyName -Path $value.path
             $current = Get-RegistryValue -Hive $hive -SubKey $subKey -Name $value.name
             $before = if ($null -ne $current) { $current.data } else { $null }
-            $change = @{ path = $value.path; name = $value.name; type = $value.type; before = $before; after = $null }
+            $change = @{
+                path = $value.path
+                name = $value.name
+                type = $value.type
+                before = $before
+                after = $null
+                reboot = $value.reboot
+                restart = $value.restart
+            }
             if ($value.state -eq 'absent') {
                 if ($null -eq $current) {
                     continue
                 }
+                Write-ValueMark -Hive $hive -Value $value -WhatIf:$module.CheckMode
                 Clear-RegistryValue -Hive $hive -SubKey $subKey -Name $value.name -WhatIf:$module.CheckMode
             }
             else {
@@ -146,6 +182,7 @@ try {
                 if (Test-SameValue -Current $current -Kind $kind -Wanted $wanted) {
                     continue
                 }
+                Write-ValueMark -Hive $hive -Value $value -WhatIf:$module.CheckMode
                 Write-RegistryValue -Hive $hive -SubKey $subKey -Name $value.name -Kind $kind -Data $stored -WhatIf:$module.CheckMode
                 $change.after = $wanted
             }

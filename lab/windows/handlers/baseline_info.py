@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lab.windows.handlers.features import installed
+from lab.windows.handlers.registry_values import AWAITED
 from lab.windows.hive import Registry
 from lab.windows.registry import Call, Result, handles
 
@@ -137,6 +138,8 @@ def win_baseline_info(call: Call) -> Result:
     server = call.server
     registry = Registry(server)
     principals = {name: server.resolve(name) for name in call.args["principals"]}
+    noted = registry.key(AWAITED) or {"values": {}}
+    marks = [value["name"] for value in noted["values"].values()]
     controller = _is_controller(server)
     users, groups = ([], []) if controller else _accounts(server)
     return {
@@ -156,7 +159,8 @@ def win_baseline_info(call: Call) -> Result:
         "tls_protocols": _tls(registry),
         "antivirus": _antivirus(server, registry),
         "time_source": _time_source(server, registry),
-        "pending_reboot": server.pending_reboot,
+        "pending_reboot": [*server.pending_reboot, *(["registry values"] if "reboot" in marks else [])],
+        "awaited_restarts": [mark.removeprefix("restart:") for mark in marks if mark.startswith("restart:")],
         "domain": server.domain,
         "domain_controller": controller,
     }

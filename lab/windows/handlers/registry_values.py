@@ -6,10 +6,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.windows.handlers.registry_keys import opened, typed
-from lab.windows.registry import Call, ModuleFailure, Result, handles
+from lab.windows.hive import Registry
+from lab.windows.registry import Call, ModuleFailure, Result, handles, on_boot
+
+if TYPE_CHECKING:
+    from lab.windows.server import WindowsServer
+
+AWAITED = r"HKLM:\SOFTWARE\cnosf.infogerance.awaited"
+"""Volatile key of what changed values wait for."""
+
+
+@on_boot(order=5)
+def drop_volatile_keys(server: WindowsServer) -> None:
+    """Forget what a boot settles, as Windows drops volatile keys."""
+    Registry(server).delete(AWAITED)
+
+
+def _note(registry: Registry, entry: dict[str, Any]) -> None:
+    if entry["reboot"]:
+        registry.set(AWAITED, "reboot", "dword", 1)
+    if entry["restart"]:
+        registry.set(AWAITED, f"restart:{entry['restart']}", "dword", 1)
 
 
 def _stored(entry: dict[str, Any]) -> Any:
@@ -32,14 +52,27 @@ def _change(call: Call, entry: dict[str, Any]) -> dict[str, Any] | None:
         raise ModuleFailure(f"the path '{path}' must start with HKLM:\\")
     old = registry.value(path, name)
     before = None if old is None else old["data"]
-    change = {"path": path, "name": name, "type": entry["type"], "before": before, "after": None}
+    change = {
+        "path": path,
+        "name": name,
+        "type": entry["type"],
+        "before": before,
+        "after": None,
+        "reboot": entry["reboot"],
+        "restart": entry["restart"],
+    }
     if entry["state"] == "absent":
-        return change if registry.unset(path, name) else None
+        if old is None:
+            return None
+        _note(registry, entry)
+        registry.unset(path, name)
+        return change
     if entry["data"] is None:
         raise ModuleFailure("data is required when state is present")
     wanted = _stored(entry)
     if old is not None and old["type"] == entry["type"] and old["data"] == wanted:
         return None
+    _note(registry, entry)
     registry.set(path, name, entry["type"], wanted)
     return {**change, "after": wanted}
 

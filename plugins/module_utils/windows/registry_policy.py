@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which registry values a server must have, and what changing them asks for."""
+"""Which registry values a server must have."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def registry_values(
 
     Args:
         sections: The catalogue: ``group``, ``path`` and ``values`` each; a value has ``name``, ``data``, ``source`` and
-            may have ``type``, ``state``, ``min_build``, ``max_build``, ``roles`` and ``when``.
+            may have ``type``, ``state``, ``reboot``, ``restart``, ``min_build``, ``max_build``, ``roles`` and ``when``.
         build: Build of Windows.
         role: One of ``ROLES``.
         groups: Groups of the catalogue that are wanted.
@@ -110,30 +110,10 @@ def registry_values(
     for added in extra:
         chosen[registry_key(added["path"], added["name"])] = {"type": "dword", "state": "present", **added}
     return [
-        {name: entry[name] for name in ("path", "name", "type", "data", "state") if entry.get(name) is not None}
+        {
+            name: entry[name]
+            for name in ("path", "name", "type", "data", "state", "reboot", "restart")
+            if entry.get(name) is not None
+        }
         for entry in chosen.values()
     ]
-
-
-def registry_consequences(
-    changes: Sequence[Mapping[str, Any]], sections: Sequence[Mapping[str, Any]], extra: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
-    """Tell what changed registry values need to come into force.
-
-    Args:
-        changes: ``changes`` that ``win_registry_values`` returned.
-        sections: The catalogue, whose values may have ``reboot`` and ``restart`` (a service).
-        extra: Values beyond the catalogue, with the same keys.
-
-    Returns:
-        ``reboot`` (list of the values that need one) and ``restart`` (sorted list of services).
-    """
-    changed = {registry_key(change["path"], change["name"]) for change in changes}
-    reboot, restart = [], set()
-    for entry in [*_flat(sections), *extra]:
-        if registry_key(entry["path"], entry["name"]) in changed:
-            if entry.get("reboot"):
-                reboot.append(entry["name"])
-            if entry.get("restart"):
-                restart.add(entry["restart"])
-    return {"reboot": sorted(set(reboot)), "restart": sorted(restart)}

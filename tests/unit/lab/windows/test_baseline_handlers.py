@@ -48,6 +48,8 @@ class TestRegistryValues:
             "type": "dword",
             "before": 3,
             "after": 5,
+            "reboot": False,
+            "restart": None,
         }
         registry = Registry(server)
         assert registry.data(r"HKLM:\SOFTWARE\Autre", "Big") == 2**63
@@ -72,6 +74,22 @@ class TestRegistryValues:
             "before": f"{LSA}\\LmCompatibilityLevel = 3",
             "after": f"{LSA}\\LmCompatibilityLevel = 5",
         }
+
+    def test_what_is_awaited_is_noted_until_the_next_boot(self, run, server):
+        values = [
+            {"path": LSA, "name": "RunAsPPL", "data": 1, "reboot": True},
+            {"path": r"HKLM:\SYSTEM\X", "name": "Type", "type": "string", "data": "NTP", "restart": "W32Time"},
+            {"path": LSA, "name": "LmCompatibilityLevel", "data": 3, "reboot": True, "restart": "Netlogon"},
+        ]
+        run(server, OWN + "win_registry_values", {"values": values}, check=True)
+        assert run(server, OWN + "win_baseline_info", {})["pending_reboot"] == []
+        run(server, OWN + "win_registry_values", {"values": values})
+        found = run(server, OWN + "win_baseline_info", {})
+        assert found["pending_reboot"] == ["registry values"]
+        assert found["awaited_restarts"] == ["W32Time"]
+        server.boot()
+        found = run(server, OWN + "win_baseline_info", {})
+        assert (found["pending_reboot"], found["awaited_restarts"]) == ([], [])
 
     @pytest.mark.parametrize(
         ("value", "sentence"),

@@ -68,6 +68,7 @@ class TestRegistryValues:
             "type": "string",
             "data": "NTP",
             "state": "present",
+            "restart": "W32Time",
         }
 
     def test_exception_leaves_alone_or_replaces(self):
@@ -103,14 +104,10 @@ class TestRegistryValues:
         assert values[0]["data"] == 2
         assert values[-1] == {"path": SMB, "name": "Gone", "type": "dword", "state": "absent"}
 
-    def test_consequences(self):
-        changes = [{"path": SMB, "name": "smb1"}, {"path": "HKLM:\\X", "name": "Y"}]
-        extra = [{"path": "HKLM:\\X", "name": "Y", "restart": "Foo", "source": "us"}]
-        assert registry_policy.registry_consequences(changes, CATALOGUE, extra) == {
-            "reboot": ["SMB1"],
-            "restart": ["Foo"],
-        }
-        assert registry_policy.registry_consequences([], CATALOGUE) == {"reboot": [], "restart": []}
+    def test_what_a_change_waits_for_goes_with_it(self):
+        values = registry_policy.registry_values(CATALOGUE, build=20348, role="standalone", groups=["smb", "time"])
+        assert [value.get("reboot", False) for value in values] == [True, False, False]
+        assert values[-1]["restart"] == "W32Time"
 
 
 class TestTls:
