@@ -29,6 +29,7 @@ class Plan:
         files: configuration files whose content, owner or mode differs, or that are missing.
         login_defs: settings of login.defs that differ.
         units: services to start, stop, enable or disable.
+        reset: services that must not run and are marked as failed, since their package tried to start them.
         restart: running services that started before their configuration was written.
         strangers: members of administrators' groups that nobody declared, as `user` and `group`.
         pam: PAM profiles that are not in use.
@@ -43,6 +44,7 @@ class Plan:
     files: list[dict[str, Any]] = field(default_factory=list)
     login_defs: list[dict[str, str]] = field(default_factory=list)
     units: list[dict[str, Any]] = field(default_factory=list)
+    reset: list[str] = field(default_factory=list)
     restart: list[str] = field(default_factory=list)
     strangers: list[dict[str, str]] = field(default_factory=list)
     pam: list[str] = field(default_factory=list)
@@ -78,6 +80,11 @@ def plan(declared: dict[str, Any], state: dict[str, Any], written: tuple[str, ..
             if state.get("login_defs", {}).get(name) != str(value)
         ],
         units=[entry for entry in declared.get("units", []) if _unit_differs(entry, state["units"].get(entry["name"]))],
+        reset=[
+            entry["name"]
+            for entry in declared.get("units", [])
+            if entry["state"] == "stopped" and state["units"].get(entry["name"], {}).get("active") == "failed"
+        ],
         restart=_restart(declared, state, frozenset(written)),
         strangers=[
             {"user": user, "group": group}
@@ -153,7 +160,7 @@ def _sysctl(declared: dict[str, Any], found: dict[str, dict[str, Any]]) -> tuple
             wrong.append(key)
         else:
             frozen.append(key)
-    # The kernel resets what it accepts when a host becomes a router or ceases to be one: forwarding first, then all anew.
+    # The kernel resets what it accepts when a host becomes a router or ceases to be one: all is written anew.
     forwarding = [key for key in wrong if _is_forwarding(key)]
     if forwarding:
         reset = [key for key in right if key.startswith("net.") and found[key].get("writable")]

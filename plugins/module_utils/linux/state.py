@@ -125,7 +125,7 @@ def groups(names: list[str]) -> dict[str, list[str]]:
 
 
 def accounts() -> list[dict[str, Any]]:
-    """Every account: name, number, shell, and whether its password is `set`, `locked` or `empty`; never the password."""
+    """Every account: name, number, shell, and whether its password is `set`, `locked` or `empty`; never itself."""
     shadow = {}
     for line in Path("/etc/shadow").read_text(encoding="utf-8").splitlines():
         name, secret = line.split(":")[:2]

@@ -114,6 +114,13 @@ def test_a_unit_differs_by_what_it_does_now_and_at_boot(wanted, found, differs):
     assert bool(plan({"units": [entry]}, state(units={"u.service": found})).units) is differs
 
 
+def test_a_failed_service_that_must_not_run_is_forgotten():
+    declared = {"units": [{"name": "a.service", "state": "stopped", "enabled": False}]}
+    failed = {**UNIT, "active": "failed", "enabled": "disabled"}
+    assert plan(declared, state(units={"a.service": failed})).reset == ["a.service"]
+    assert plan(declared, state(units={"a.service": {**failed, "active": "inactive"}})).reset == []
+
+
 @pytest.mark.parametrize(
     ("unit", "mtime", "written", "restarted"),
     [
