@@ -273,7 +273,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _read(self, connection: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         datacenter = factory.datacenter(connection)
-        servers = datacenter.landscape().servers
+        found = datacenter.landscape(settled=True).servers
+        servers = [server for server in found if server.named]
+        if len(servers) < len(found):
+            numbers = ", ".join(server.id for server in found if not server.named)
+            self.display.warning(
+                "Servers whose name is not known are left out: their host is down, or they are being made "
+                f"(ids {numbers})."
+            )
         taken = grouping.selected(
             [facts.describe(server) for server in servers],
             templates=self.get_option("include_templates"),

@@ -157,6 +157,7 @@ class Server:
         storages: every storage that holds a volume of it, firmware and first-boot volumes included.
         revision: changes each time the configuration does; None when details were not read.
         raw: the engine's own configuration, for the provider alone.
+        named: whether `name` is its name, and not what stands for one that the bulk reading does not know.
         detailed: whether the configuration was read.
     """
 
@@ -189,6 +190,7 @@ class Server:
     storages: tuple[str, ...] = ()
     revision: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    named: bool = True
     detailed: bool = False
 
     @property
@@ -309,8 +311,12 @@ class Datacenter:
         """Answer the engine's product, version and release."""
         raise self._unsupported("Reading the version")
 
-    def landscape(self) -> Landscape:
-        """Read all servers, hosts and storages in a number of calls that does not grow with the servers."""
+    def landscape(self, *, settled: bool = False) -> Landscape:
+        """Read all servers, hosts and storages in a number of calls that does not grow with the servers.
+
+        Args:
+            settled: also ask one by one for what the bulk reading does not know yet of servers that are seconds old.
+        """
         raise self._unsupported("Listing everything at once")
 
     def list_servers(self, tags: Iterable[str] = (), pool: str | None = None) -> list[Server]:
@@ -318,12 +324,12 @@ class Datacenter:
         wanted = set(tags)
         return [
             server
-            for server in self.landscape().servers
+            for server in self.landscape(settled=True).servers
             if not server.template and wanted <= set(server.tags) and (pool is None or server.pool == pool)
         ]
 
     def detail(self, server: Server) -> Server:
-        """Read the configuration of one server."""
+        """Read the configuration and the power of one server as they are at this moment."""
         raise self._unsupported("Reading a server's configuration")
 
     def details(self, servers: Sequence[Server], parts: Iterable[str], workers: int) -> list[Detail]:

@@ -68,7 +68,7 @@ class Provisioner:
     def read(self) -> Situation:
         """Read the server with its details, or what it would be created from."""
         while True:
-            landscape = self._datacenter.landscape()
+            landscape = self._datacenter.landscape(settled=True)
             server = find(landscape, self._spec.name)
             if server is None or server.lock not in _IN_THE_MAKING:
                 break

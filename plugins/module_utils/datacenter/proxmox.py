@@ -32,6 +32,7 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import (
     EngineError,
     InfogeranceError,
     LockedError,
+    NotFoundError,
     PermissionMissingError,
 )
 
@@ -84,13 +85,31 @@ class Proxmox(Datacenter):
                 )
         return items
 
-    def landscape(self) -> Landscape:
-        """Read servers, hosts and storages in one call."""
-        return reading.landscape(self.resources(), self._sites)
+    def landscape(self, *, settled: bool = False) -> Landscape:
+        """Read servers, hosts and storages in one call.
+
+        Proxmox gathers names and power for it every ten seconds or so: a server that is younger has no name there yet.
+        """
+        found = reading.landscape(self.resources(), self._sites)
+        if not settled:
+            return found
+        online = {host.name for host in found.hosts if host.online}
+        servers = [
+            self._named(server) if not server.named and server.host in online else server for server in found.servers
+        ]
+        return replace(found, servers=tuple(servers))
+
+    def _named(self, server: Server) -> Server:
+        try:
+            status = self._api.get(f"{_path(server)}/status/current", f"reading {server.label}")
+        except NotFoundError:
+            return server  # deleted or moved since
+        return reading.introduced(server, status)
 
     def detail(self, server: Server) -> Server:
-        """Read the configuration of one server and what of it waits for a restart."""
-        return reading.detailed(server, *self._configuration(server))
+        """Read the power of one server, its configuration, and what of it waits for a restart."""
+        status = self._api.get(f"{_path(server)}/status/current", f"reading {server.label}")
+        return reading.detailed(reading.running(server, status), *self._configuration(server))
 
     def _configuration(self, server: Server) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         doing = f"reading {server.label}"
@@ -158,29 +177,45 @@ class Proxmox(Datacenter):
             try:
                 self._api.task("post", f"{_path(template)}/clone", doing, newid=number, **parameters)
             except IdTakenError:
-                self._refuse_twin(name)
+                self._refuse_twin(name, number)
                 continue
             return
         raise EngineError(f"{doing}: every number from {self._ids[0]} to {self._ids[1]} is taken.")
 
     def _numbers(self, name: str) -> Iterator[int]:
-        """Give free numbers, in an order that belongs to the name."""
-        taken = reading.taken_ids(self.resources())
+        """Give free numbers, in an order that belongs to the name.
+
+        Raises:
+            LockedError: the next number is held by a server that is being copied and has no name yet: maybe this one.
+        """
+        held = {int(item["vmid"]): item for item in self.resources() if "vmid" in item}
         first, last = self._ids
         size = last - first + 1
         start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % size
         for step in range(size):
             number = first + (start + step) % size
-            if number not in taken:
+            holder = held.get(number)
+            if holder is None:
                 yield number
+            elif _in_the_making(holder):
+                raise LockedError(
+                    f"server {name}: the number {number} is held by a server that is being copied and has no name yet.",
+                    str(holder["lock"]),
+                )
 
-    def _refuse_twin(self, name: str) -> None:
-        twins = [server for server in self.landscape().servers if server.name == name]
-        if twins:
-            raise ConflictError(
-                f"server {name}: another run is creating it at this moment (id {twins[0].id} on {twins[0].host}), "
-                "so this one does not. Let the other run end, then run again."
-            )
+    def _refuse_twin(self, name: str, number: int) -> None:
+        """Refuse to go on when the number was taken by the same creation.
+
+        Raises:
+            ConflictError: the server of that number carries the name, or is being copied and has no name yet.
+        """
+        for item in self.resources():
+            twin = item.get("name") == name or (str(item.get("vmid")) == str(number) and _in_the_making(item))
+            if "vmid" in item and twin:
+                raise ConflictError(
+                    f"server {name}: another run is creating it at this moment (id {item['vmid']} on {item['node']}), "
+                    "so this one does not. Let the other run end, then run again."
+                )
 
     def configure_server(self, server: Server, settings: Mapping[str, Any]) -> None:
         """Write settings in one request, refused when the configuration changed since it was read."""
@@ -259,6 +294,10 @@ class Proxmox(Datacenter):
         """Remove a snapshot."""
         doing = f"removing the snapshot {name!r} of {server.label}"
         self._api.task("delete", f"{_path(server)}/snapshot/{name}", doing)
+
+
+def _in_the_making(item: Mapping[str, Any]) -> bool:
+    return reading.nameless(item) and item.get("lock") in {"clone", "create"}
 
 
 def _path(server: Server) -> str:

@@ -94,22 +94,14 @@ def landscape(resources: Iterable[Mapping[str, Any]], sites: Mapping[str, str]) 
     return Landscape(tuple(servers), tuple(hosts), tuple(storages))
 
 
-def taken_ids(resources: Iterable[Mapping[str, Any]]) -> set[int]:
-    """Answer the numbers that guests of either kind hold."""
-    return {int(item["vmid"]) for item in resources if "vmid" in item}
-
-
 def server(item: Mapping[str, Any], sites: Mapping[str, str]) -> Server:
     """Answer a server from its entry in `/cluster/resources`."""
-    status, lock = item.get("status"), item.get("lock") or None
-    power = {"running": Power.ON, "stopped": Power.OFF, "paused": Power.SUSPENDED}.get(str(status), Power.UNKNOWN)
-    if power is Power.OFF and lock == "suspended":
-        power = Power.SUSPENDED
     host = str(item["node"])
     return Server(
         id=str(item["vmid"]),
-        name=str(item.get("name") or f"VM {item['vmid']}"),
-        power=power,
+        name=f"vm-{item['vmid']}" if nameless(item) else str(item["name"]),
+        named=not nameless(item),
+        power=_power(item.get("status"), item.get("lock")),
         host=host,
         site=sites.get(host),
         cpus=int(item.get("maxcpu") or 0),
@@ -117,7 +109,7 @@ def server(item: Mapping[str, Any], sites: Mapping[str, str]) -> Server:
         root_disk_bytes=int(item.get("maxdisk") or 0),
         tags=split_tags(item.get("tags")),
         template=flag(item.get("template")),
-        lock=lock,
+        lock=item.get("lock") or None,
         uptime_seconds=int(item.get("uptime") or 0),
         ha=item.get("hastate") or None,
         pool=item.get("pool") or None,
@@ -129,6 +121,43 @@ def server(item: Mapping[str, Any], sites: Mapping[str, str]) -> Server:
             network_in_bytes=int(item.get("netin") or 0),
             network_out_bytes=int(item.get("netout") or 0),
         ),
+    )
+
+
+def nameless(item: Mapping[str, Any]) -> bool:
+    """Tell whether an entry of `/cluster/resources` has no name: it is seconds old, being copied, or out of reach."""
+    return (item.get("name") or "") in {"", f"VM {item['vmid']}"}
+
+
+def _power(status: Any, lock: Any) -> Power:
+    power = {"running": Power.ON, "stopped": Power.OFF, "paused": Power.SUSPENDED}.get(str(status), Power.UNKNOWN)
+    return Power.SUSPENDED if power is Power.OFF and lock == "suspended" else power
+
+
+def running(known: Server, status: Mapping[str, Any]) -> Server:
+    """Answer a server with what `.../status/current` says of its power."""
+    paused = status.get("qmpstatus") == "paused"
+    managed = status.get("ha") or {}
+    return replace(
+        known,
+        power=Power.SUSPENDED if paused else _power(status.get("status"), status.get("lock")),
+        lock=status.get("lock") or None,
+        uptime_seconds=int(status.get("uptime") or 0),
+        ha=(managed.get("state") or "managed") if flag(managed.get("managed")) else None,
+    )
+
+
+def introduced(known: Server, status: Mapping[str, Any]) -> Server:
+    """Answer a server that the bulk reading did not know, with what `.../status/current` says of it."""
+    if nameless(status):
+        return running(known, status)
+    return replace(
+        running(known, status),
+        name=str(status["name"]),
+        named=True,
+        cpus=int(status.get("cpus") or 0),
+        memory_mib=int(status.get("maxmem") or 0) // MIB,
+        root_disk_bytes=int(status.get("maxdisk") or 0),
     )
 
 
@@ -187,6 +216,7 @@ def _configured(light: Server, config: Mapping[str, Any]) -> Server:
     return replace(
         light,
         name=str(config.get("name") or light.name),
+        named=light.named or bool(config.get("name")),
         cpus=cpus(config),
         memory_mib=memory_mib(config),
         uuid=uuid,

@@ -192,7 +192,7 @@ class Photographer:
         Raises:
             NotFoundError: there is no such server.
         """
-        server = find(self._datacenter.landscape(), self._spec.server)
+        server = find(self._datacenter.landscape(settled=True), self._spec.server)
         if server is None or server.template:
             raise NotFoundError(f"There is no server {self._spec.server!r}: check its name and the token's privileges.")
         server = self._datacenter.detail(server)

@@ -388,6 +388,71 @@ def test_a_number_taken_by_another_server_is_passed_over(
     assert estate.server(**web01)["server"]["id"] == "4001"
 
 
+def test_a_container_holds_its_number(estate: Estate, web01: dict[str, Any]) -> None:
+    estate.site.call(lambda: estate.pve.add_ct(9990, "ct", node="pve-par-2"))
+    assert estate.server(**web01, id_range=[9990, 9991])["server"]["id"] == "9991"
+
+
+@pytest.fixture
+def late(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> Estate:
+    """A datacenter whose bulk reading knows nothing new, as Proxmox's for the ten seconds between two collections."""
+    known = {vm.vmid: (vm.name, vm.status) for vm in estate.pve.vms}
+    original = estate.pve._vm_item
+
+    def stale(vm: Any) -> dict[str, Any]:
+        item = original(vm)
+        name, status = known.get(vm.vmid, (None, "unknown"))
+        unknown = {"name", "status", *(() if name else ("maxcpu", "maxmem", "maxdisk", "cpu", "mem", "uptime"))}
+        kept = {key: value for key, value in item.items() if key not in unknown}
+        return kept | {"status": status} | ({"name": name} if name else {})
+
+    monkeypatch.setattr(estate.pve, "_vm_item", stale)
+    return estate
+
+
+def test_what_the_bulk_reading_does_not_know_yet_is_asked_for(late: Estate, web01: dict[str, Any]) -> None:
+    predicted = late.server(check=True, **web01)
+    result = late.server(**web01)
+    assert result["changes"] == predicted["changes"]
+    assert result["server"]["power"] == "on"
+    assert late.server(**web01)["changed"] is False
+    assert late.snapshot(server="web01", name="one")["changed"] is True
+    assert late.server(**{**web01, "state": "stopped"})["server"]["power"] == "off"
+    assert late.server(name="web01", state="absent", force=True)["changed"] is True
+
+
+def test_a_copy_without_a_name_yet_is_waited_for_and_not_made_twice(late: Estate, web01: dict[str, Any]) -> None:
+    """While it copies, Proxmox has nothing but the lock in the new server's configuration."""
+    number = int(late.server(**web01)["server"]["id"])
+    late.server(name="web01", state="absent", force=True)
+    half = late.site.call(lambda: late.pve.add_vm(number, f"VM {number}", node="pve-par-1"))
+    late.site.call(lambda: late.pve.snapshot_lock(number, "clone"))
+    late.site.call(lambda: half.config.pop("name"))
+    with late.recording() as writes, pytest.raises(LockedError) as refused:
+        late.server(**web01, timeout=5)
+    assert f"the number {number} is held by a server that is being copied and has no name yet" in str(refused.value)
+    assert refused.value.lock == "clone"
+    assert writes == []
+
+
+def test_a_twin_without_a_name_yet_is_recognised_by_its_number(
+    late: Estate, web01: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.proxmox import Proxmox
+
+    late.site.call(lambda: late.pve.add_vm(4000, "VM 4000", node="pve-par-1").config.pop("name"))
+    late.site.call(lambda: late.pve.snapshot_lock(4000, "clone"))
+    monkeypatch.setattr(Proxmox, "_numbers", lambda _self, _name: iter([4000, 4001]))
+    with pytest.raises(ConflictError, match=r"another run is creating it at this moment \(id 4000 on pve-par-1\)"):
+        late.server(**web01)
+
+
+def test_a_nameless_server_of_a_host_that_does_not_answer_is_left_alone(late: Estate, web01: dict[str, Any]) -> None:
+    late.site.call(lambda: late.pve.add_vm(4000, "lost", node="pve-lyo-1"))
+    late.site.call(lambda: late.pve.set_node_offline("pve-lyo-1"))
+    assert late.server(**web01)["changed"] is True
+
+
 def test_no_number_left(estate: Estate, web01: dict[str, Any]) -> None:
     with pytest.raises(EngineError, match="every number from 9000 to 9001 is taken"):
         estate.server(**web01, id_range=[9000, 9001])

@@ -310,6 +310,28 @@ def test_what_somebody_typed_into_the_engine_is_never_a_template(
         assert variables(inventory(**options), "web01")["seen"] == "{{ 6 * 7 }}!"
 
 
+def test_a_server_that_the_bulk_reading_does_not_know_yet_is_asked_for(
+    three: Estate, inventory: Parser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proxmox's bulk reading knows nothing of a server that is seconds old, or whose host is down."""
+    original, web01 = three.pve._vm_item, three.vm("web01")
+    known = ("id", "type", "node", "vmid", "tags", "lock")
+
+    def stale(vm: Any) -> dict[str, Any]:
+        item = original(vm)
+        return {name: item[name] for name in known if name in item} if vm is web01 else item
+
+    monkeypatch.setattr(three.pve, "_vm_item", stale)
+    start = three.pve.journal.sequence
+    server = variables(inventory(floors=FLOORS), "web01")["infogerance_server"]
+    assert (server["power"], server["cpus"], server["conformity"]["state"]) == ("on", 4, "conform")
+    assert len(three.pve.journal.since(start)) == 2
+    three.site.call(lambda: three.pve.set_node_offline(web01.node))
+    assert {host.name for host in inventory().get_hosts()} == {"dc01", "old01"}
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"name is not known are left out: their host is down, or they are being made (ids {web01.vmid})." in said
+
+
 def test_selection(three: Estate, inventory: Parser) -> None:
     names = lambda **more: sorted(host.name for host in inventory(**more).get_hosts())  # noqa: E731 - used at once
     assert names(pools=["production"]) == ["dc01"]
