@@ -39,18 +39,29 @@ def exclusively(what: str, scope: str = "", folder: str | None = None) -> Iterat
     """
     digest = hashlib.sha256(f"{scope}\n{what}".encode()).hexdigest()[:24]
     path = Path(folder or tempfile.gettempdir()) / f"infogerance-{os.getuid()}-{digest}.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    handle = _hold(path, what)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 200).decode(errors="replace").strip() or "unknown"
-            raise ConflictError(
-                f"{what}: another run works on it on this machine ({holder}), so this one does not. Let it end, then "
-                "run again."
-            ) from None
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
         yield
     finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _hold(path: Path, what: str) -> int:
+    """Answer the open, locked file; opened again when another process removed it between opening and locking."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 200).decode(errors="replace").strip() or "unknown"
+            os.close(handle)
+            raise ConflictError(
+                f"{what}: another run works on it on this machine ({holder}), so this one does not. Let it end, then "
+                "run again."
+            ) from None
+        if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
+            return handle
         os.close(handle)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from typing import TYPE_CHECKING
 
@@ -172,14 +173,26 @@ def test_exclusively_refuses_the_second_and_tells_names_apart(tmp_path: Path) ->
             pass
     with exclusively("server a", "https://one", folder):
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_exclusively_survives_a_file_removed_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, removals = fcntl.flock, iter([True, False, False])
+
+    def removing(handle: int, operation: int) -> None:
+        original(handle, operation)
+        if next(removals):
+            next(tmp_path.iterdir()).unlink()
+
+    monkeypatch.setattr(fcntl, "flock", removing)
+    with exclusively("server a", "", str(tmp_path)):
+        assert "process" in next(tmp_path.iterdir()).read_text(encoding="utf-8")
 
 
 def test_exclusively_does_not_follow_links(tmp_path: Path) -> None:
     with exclusively("server a", "", str(tmp_path)):
-        pass
-    file = next(tmp_path.iterdir())
-    assert file.stat().st_mode & 0o777 == 0o600
-    file.unlink()
+        file = next(tmp_path.iterdir())
+        assert file.stat().st_mode & 0o777 == 0o600
     (tmp_path / "victim").write_text("precious", encoding="utf-8")
     file.symlink_to(tmp_path / "victim")
     with pytest.raises(OSError, match="symbolic links"), exclusively("server a", "", str(tmp_path)):
