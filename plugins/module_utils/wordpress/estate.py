@@ -74,6 +74,8 @@ def _resolve(declared: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
         raise InputError(f"{where}: declare accounts; the first is the administrator that the installation creates.")
     if site.get("language") and not site["language"].get("locale"):
         raise InputError(f"{where}: the language needs its locale, such as fr_FR.")
+    if site["smtp"] and not (site["smtp"].get("host") and site["smtp"].get("sender")):
+        raise InputError(f"{where}: smtp needs its host and the sender of the mails.")
     if site.get("theme") and site["theme"] not in [theme["name"] for theme in site["themes"]]:
         site["themes"] = [*site["themes"], {"name": site["theme"]}]
     _derive(site)
