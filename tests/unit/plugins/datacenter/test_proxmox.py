@@ -366,7 +366,7 @@ def test_a_further_disk_behaves_like_the_boot_disk() -> None:
 )
 def test_refusals(status: int, message: str, fields: Any, kind: type[Exception], sentence: str) -> None:
     found = refusals.refusal("https://pve:8006", "doing it", status, message, fields)
-    assert type(found) is kind
+    assert found.__class__ is kind
     assert str(found).startswith("doing it: ")
     assert sentence in str(found)
 
