@@ -1,7 +1,7 @@
 # Copyright: Contributors to cnosf.infogerance
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Releases of WordPress: what is planned, and what an update does step by step, on a real folder, with scripted tools."""
+"""Releases of WordPress: what is planned, and what an update does step by step, on a real folder with fake tools."""
 
 from __future__ import annotations
 
