@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter import proxmox_session as session
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.proxmox import Proxmox
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter.proxmox_transport import Transport
-from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import InputError
+from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import EngineError, InputError
 
 try:
     from proxmoxer.core import ProxmoxResource
@@ -105,7 +105,10 @@ def _proxmox(options: Mapping[str, Any]) -> Datacenter:
     first, last = options.get("id_range") or (1000, 9999)
     if not 100 <= first <= last:
         raise InputError(f"id_range: {first} to {last} is no range of guest numbers: they start at 100.")
-    return Proxmox(transport, sites=options.get("sites") or {}, ids=(first, last))
+    sites = options.get("sites") or {}
+    if not all(isinstance(site, str) for site in sites.values()):
+        raise InputError("sites: give each host its site, HOST: SITE, not each site its hosts.")
+    return Proxmox(transport, sites=sites, ids=(first, last))
 
 
 class _Json:
@@ -113,8 +116,15 @@ class _Json:
 
     @staticmethod
     def loads(answer: session.Answer) -> Any:
-        """Answer the data of a success."""
-        return json.loads(answer.content)["data"]
+        """Answer the data of a success.
+
+        Raises:
+            EngineError: something else than Proxmox VE answered.
+        """
+        try:
+            return json.loads(answer.content)["data"]
+        except (ValueError, KeyError, TypeError):
+            raise EngineError("What answers at 'url' is not Proxmox VE's API: check the host and the port.") from None
 
     @staticmethod
     def loads_errors(answer: session.Answer) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import AuthenticationError
+from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import AuthenticationError, EngineError
 
 try:
     import urllib3
@@ -121,6 +121,10 @@ class Session:
             body = urlencode(data, doseq=True)
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         answer = self._pool.request(method, target, body=body, headers=headers, redirect=False)
+        if 300 <= answer.status < 400:
+            raise EngineError(
+                f"{self._origin} redirects to {answer.headers.get('Location')}: give the API's own address as 'url'."
+            )
         return Answer(answer.status, answer.reason or "", answer.data)
 
     def _current_ticket(self, refused: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -508,6 +508,10 @@ def test_a_fresh_copy_may_be_smaller_than_its_template(estate: Estate, web01: di
         ({"url": "https://pve:99999"}, "url: the port of 'https://pve:99999' is not a number from 1 to 65535."),
         ({"token_id": "ansible"}, "token_id: 'ansible' is no token: write user@realm!name."),
         ({"token_id": None}, "Credentials are missing: give token_id and token_secret, or user and password."),
+        (
+            {"sites": {"paris": ["pve-par-1"]}},
+            "sites: give each host its site, HOST: SITE, not each site its hosts.",
+        ),
         ({"engine": "kvm"}, "engine: 'kvm' is unknown. Known engines: proxmox."),
         ({"id_range": [50, 60]}, "id_range: 50 to 60 is no range of guest numbers: they start at 100."),
         (

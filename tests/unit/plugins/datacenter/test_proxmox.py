@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
 from dataclasses import replace
-from typing import Any
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from fakepve.certs import make_cert
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +42,9 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import (
     TaskError,
     UnreachableError,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIGHT = Server(id="100", name="x", power=Power.ON, host="h", cpus=1, memory_mib=512)
 
@@ -521,6 +529,60 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(factory, "HAS_PROXMOXER", False)
     with pytest.raises(InputError, match="pip install proxmoxer urllib3"):
         factory.datacenter({"url": "https://pve"})
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A web server that is no API."""
+
+    def do_GET(self) -> None:
+        redirect = self.path.startswith("/moved")
+        self.send_response(302 if redirect else 200)
+        if redirect:
+            self.send_header("Location", "https://elsewhere/")
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("", "What answers at 'url' is not Proxmox VE's API: check the host and the port."),
+        ("/moved", "redirects to https://elsewhere/: give the API's own address as 'url'."),
+    ],
+)
+def test_something_else_that_answers(tmp_path: Path, path: str, sentence: str) -> None:
+    certificate, key, _names = make_cert(str(tmp_path), hosts=("127.0.0.1",))
+    server = HTTPServer(("127.0.0.1", 0), Elsewhere)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"https://127.0.0.1:{server.server_port}{path}"
+        options = {"url": url, "token_id": "u@pam!t", "token_secret": "s", "ca_file": certificate}
+        with pytest.raises(EngineError) as refused:
+            factory.datacenter(options).about()
+        assert sentence in str(refused.value)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_reason_of_a_network_error_is_the_one_that_tells_something() -> None:
+    options = {"token_id": "u@pam!t", "token_secret": "s", "timeout": 1}
+    with pytest.raises(
+        UnreachableError, match=r"no answer from https://nowhere\.invalid:8006 \(.*nowhere\.invalid.*resolve"
+    ):
+        factory.datacenter({**options, "url": "https://nowhere.invalid"}).about()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UnreachableError, match=r"no answer from .* \(.*timed out"):
+            factory.datacenter({**options, "url": url}).about()
 
 
 def test_a_proxys_page_instead_of_an_answer() -> None:
