@@ -42,6 +42,7 @@ class FilterModule:
         return {
             "windows_applicable": _told(declared.applicable),
             "windows_plan": _told(baseline.plan),
+            "windows_differences": _told(declared.differences),
             "windows_merge": _told(declared.merge),
             "windows_registry_values": _told(registry_policy.registry_values),
             "windows_tls_sections": _told(registry_policy.tls_sections),

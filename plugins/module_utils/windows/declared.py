@@ -41,3 +41,21 @@ def applicable(entries: Sequence[Mapping[str, Any]], build: int, role: str, keep
         for entry in entries
         if entry.get("min_build", 0) <= build <= entry.get("max_build", build) and role in entry.get("roles", ROLES)
     ]
+
+
+def _shown(data: Any) -> str:
+    return "-" if data is None else ", ".join(map(str, data)) if isinstance(data, list) else str(data)
+
+
+def differences(changes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Word what modules or the comparison found different: what, and where it is known before and after."""
+    found = []
+    for change in changes:
+        label = change.get("subcategory") or change["name"]
+        if "path" in change:
+            label = f"{change['path']}\\{label}"
+        if "property" in change:
+            label = f"{label} {change['property']}"
+        told = "before" in change
+        found.append(f"{label}: {_shown(change['before'])} -> {_shown(change['after'])}" if told else str(label))
+    return found

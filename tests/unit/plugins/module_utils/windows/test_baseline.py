@@ -157,6 +157,20 @@ class TestLists:
             {"name": "c"},
         ]
 
+    def test_differences_in_words(self):
+        changes = [
+            {"path": "HKLM:\\X", "name": "A", "before": None, "after": [1, 2]},
+            {"subcategory": "Logon", "before": "none", "after": "success"},
+            {"name": "Security", "property": "mode", "before": "retain", "after": "circular"},
+            {"name": "Spooler", "start_mode": "disabled"},
+        ]
+        assert declared.differences(changes) == [
+            "HKLM:\\X\\A: - -> 1, 2",
+            "Logon: none -> success",
+            "Security mode: retain -> circular",
+            "Spooler",
+        ]
+
 
 class TestServices:
     CURRENT = (
