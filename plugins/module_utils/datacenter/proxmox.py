@@ -242,6 +242,7 @@ class Proxmox(Datacenter):
         if power == Power.ON:
             verb = "resume" if server.power is Power.SUSPENDED and server.lock != "suspended" else "start"
             self._api.task("post", f"{_path(server)}/status/{verb}", f"starting {server.label}")
+            self._await_manager(server, Power.ON, timeout)
             return
         doing = f"shutting down {server.label}"
         try:
@@ -255,6 +256,24 @@ class Proxmox(Datacenter):
                     "cutting its power with 'force: true'."
                 ) from error
             raise
+        self._await_manager(server, Power.OFF, timeout)
+
+    def _await_manager(self, server: Server, power: Power, timeout: float) -> None:
+        """Wait until the high-availability manager has done what its task only asked of it; others have done it."""
+        if server.ha is None:
+            return
+        start = self._api.clock()
+        while True:
+            status = self._api.get(f"{_path(server)}/status/current", f"reading {server.label}")
+            if reading.running(server, status).power == power:
+                return
+            waited = self._api.clock() - start
+            if waited >= timeout:
+                raise EngineError(
+                    f"{server.label}: the high-availability manager has not switched it {power} within {waited:.0f} s. "
+                    "See its status and the host's log."
+                )
+            self._api.sleep(1.0)
 
     def migrate(self, server: Server, host: str) -> None:
         """Move a server; a running one moves without being stopped, with its local disks."""

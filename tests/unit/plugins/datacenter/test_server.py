@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import (
     ConflictError,
     ContractError,
+    EngineError,
     InputError,
     NotAppliedError,
 )
@@ -302,6 +303,21 @@ def test_moves_a_server_to_its_site_and_leaves_what_ha_places(estate: Estate, we
     with estate.recording() as writes:
         result = estate.server(**{**web01, "site": "lyon"})
     assert (writes, result["changed"], result["server"]["node"]) == ([], False, "pve-par-2")
+
+
+def test_the_power_of_what_ha_manages_is_awaited(estate: Estate, web01: dict[str, Any]) -> None:
+    """The task of an HA server ends when the manager was asked, before it has done anything."""
+    estate.server(**web01)
+    vm = estate.vm("web01")
+    estate.site.client().cluster.ha.resources.post(sid=f"vm:{vm.vmid}", state="started")
+    estate.site.until(lambda: vm.ha_state == "started", "the manager takes it over")
+    stopped = estate.server(**{**web01, "state": "stopped"})
+    assert (stopped["server"]["power"], vm.status) == ("off", "stopped")
+    assert stopped["server"]["ha"] is not None
+    assert estate.server(**web01)["server"]["power"] == "on"
+    estate.site.run(estate.pve.stop_manager())
+    with pytest.raises(EngineError, match=r"the high-availability manager has not switched it off within 1 s"):
+        estate.server(**{**web01, "state": "stopped", "shutdown_timeout": 1})
 
 
 def test_other_settings_are_set_and_cleared(estate: Estate, web01: dict[str, Any]) -> None:
