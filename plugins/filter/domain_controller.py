@@ -19,15 +19,19 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.shape 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.language import Language
+
 
 def domain_controller_request(declared: Mapping[str, Any]) -> dict[str, Any]:
     """What the probes must be asked for a declaration."""
     return request.request(_declaration(declared))
 
 
-def domain_controller_server_plan(declared: Mapping[str, Any], server: Mapping[str, Any]) -> dict[str, Any]:
+def domain_controller_server_plan(
+    declared: Mapping[str, Any], server: Mapping[str, Any], *, language: Language = "fr"
+) -> dict[str, Any]:
     """What differs on the server itself."""
-    return plan.server_plan(_declaration(declared), _observation({"server": server}))
+    return plan.server_plan(_declaration(declared), _observation({"server": server}), language)
 
 
 def domain_controller_domain_plan(
@@ -36,21 +40,29 @@ def domain_controller_domain_plan(
     directory: Mapping[str, Any],
     dns: Mapping[str, Any],
     dhcp: Mapping[str, Any],
+    *,
+    language: Language = "fr",
 ) -> dict[str, Any]:
     """What differs in the domain and its services."""
     found = {"server": server, "directory": directory, "dns": dns, "dhcp": dhcp}
-    return plan.domain_plan(_declaration(declared), _observation(found))
+    return plan.domain_plan(_declaration(declared), _observation(found), language)
 
 
 def domain_controller_health(
-    declared: Mapping[str, Any], health: Mapping[str, Any], fqdn: str, backup_max_age_hours: int
+    declared: Mapping[str, Any],
+    health: Mapping[str, Any],
+    fqdn: str,
+    backup_max_age_hours: int,
+    *,
+    language: Language = "fr",
 ) -> list[dict[str, Any]]:
     """The verdict of each probe."""
     try:
         facts = build(Health, health, "health")
     except ShapeError as error:
         raise AnsibleFilterError(f"The health probe answered something unexpected: {error}") from None
-    verdicts = judge(_declaration(declared), facts, fqdn=fqdn, backup_max_age_hours=int(backup_max_age_hours))
+    hours = int(backup_max_age_hours)
+    verdicts = judge(_declaration(declared), facts, fqdn=fqdn, backup_max_age_hours=hours, language=language)
     return [asdict(verdict) for verdict in verdicts]
 
 

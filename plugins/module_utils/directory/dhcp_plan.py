@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .declared import plain_mac
 from .items import CREATE, Item, differing, item
+from .language import Text, about
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -133,28 +134,38 @@ class DhcpPlan:
                     )
         return items
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Text]:
         """Sentences on what a scope or reservation cannot become in place."""
-        sentences = []
+        texts = []
         for index, scope in enumerate(self.declared.dhcp_scopes):
             current = self.scopes_found.get(scope.id)
             if current is None:
                 continue
             path = f"domain_controller_dhcp_scopes[{index}]"
             if IPv4Address(current.mask) != IPv4Address(scope.mask):
-                sentences.append(
-                    f"{path}.mask: scope {scope.id} exists with mask {current.mask}, which cannot be changed in place;"
-                    " remove the scope by hand first (its leases go with it)"
+                texts.append(
+                    about(
+                        f"{path}.mask",
+                        f"scope {scope.id} exists with mask {current.mask}, which cannot be changed in place; remove"
+                        " the scope by hand first (its leases go with it)",
+                        f"l'étendue {scope.id} existe avec le masque {current.mask}, qui ne se change pas en place ;"
+                        " supprimez-la d'abord à la main (ses baux aussi)",
+                    )
                 )
             held = {plain_mac(entry.mac): entry.address for entry in current.reservations}
             for number, entry in enumerate(scope.reservations):
                 address = held.get(plain_mac(entry.mac), entry.address)
                 if address != entry.address:
-                    sentences.append(
-                        f"{path}.reservations[{number}].address: {entry.mac} holds {address};"
-                        " win_dhcp_lease does not move a reservation, remove it by hand first"
+                    texts.append(
+                        about(
+                            f"{path}.reservations[{number}].address",
+                            f"{entry.mac} holds {address}; win_dhcp_lease does not move a reservation, remove it by"
+                            " hand first",
+                            f"{entry.mac} tient {address} ; win_dhcp_lease ne déplace pas une réservation,"
+                            " supprimez-la d'abord à la main",
+                        )
                     )
-        return sentences
+        return texts
 
 
 def _differing_options(wanted: Iterable[DhcpOption], found: Iterable[OptionState]) -> list[DhcpOption]:

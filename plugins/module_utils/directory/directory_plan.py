@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from . import names
 from .declared import PREFIX, FineGrainedPolicy, PasswordPolicy
 from .items import CREATE, REMOVE, Item, differing, item
+from .language import Text, about
 from .observed import DEFAULT_SITE
 
 if TYPE_CHECKING:
@@ -64,14 +65,18 @@ class DirectoryPlan:
         )
         return frozenset(name for name in self.declared.created() if name.removesuffix("$") not in existing)
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Text]:
         """Sentences on principals that are neither declared nor in the directory."""
         if self.blind:
             return []
         created = self.declared.created()
+        variables = f"{PREFIX}groups, users, service_accounts, fine_grained_policies"
         return [
-            f"{PREFIX}groups, users, service_accounts or fine_grained_policies: {name!r} is referred to, but it is"
-            f" neither declared nor an account of {self.declared.domain}"
+            about(
+                variables,
+                f"{name!r} is referred to, but it is neither declared nor an account of {self.declared.domain}",
+                f"« {name} » est cité, mais n'est ni déclaré ni un compte de {self.declared.domain}",
+            )
             for name in self.declared.principals()
             if name.casefold() not in self.principals_found and name.casefold() not in created
         ]

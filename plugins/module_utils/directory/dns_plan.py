@@ -10,6 +10,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING
 
 from .items import CREATE, REMOVE, Item, differing, item
+from .language import Text, about
 from .observed import ZoneState
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class DnsPlan:
         if self.blind:  # a promotion creates the domain's own zone
             self.zones_found[declared.domain.casefold()] = ZoneState(declared.domain)
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Text]:
         """Sentences on zones that cannot become what is declared, and records whose zone is unknown."""
         found = []
         declared = {zone.name.casefold() for zone in self.declared.dns_zones}
@@ -42,22 +43,34 @@ class DnsPlan:
             current = self.zones_found.get(zone.name.casefold())
             if current and (current.type != "primary" or not current.ds_integrated):
                 found.append(
-                    f"domain_controller_dns_zones[{index}]: {zone.name} exists as a {current.type} zone outside the"
-                    " directory; move it into the directory by hand first, a zone is not converted here"
+                    about(
+                        f"domain_controller_dns_zones[{index}]",
+                        f"{zone.name} exists as a {current.type} zone outside the directory; move it into the"
+                        " directory by hand first, a zone is not converted here",
+                        f"{zone.name} existe comme zone de type {current.type} hors de l'annuaire ; intégrez-la"
+                        " d'abord à la main, une zone n'est pas convertie ici",
+                    )
                 )
         for index, forwarder in enumerate(self.declared.dns_conditional_forwarders):
             current = self.zones_found.get(forwarder.name.casefold())
             if current and current.type != "forwarder":
                 found.append(
-                    f"domain_controller_dns_conditional_forwarders[{index}]: {forwarder.name} exists as a"
-                    f" {current.type} zone; remove that zone by hand first"
+                    about(
+                        f"domain_controller_dns_conditional_forwarders[{index}]",
+                        f"{forwarder.name} exists as a {current.type} zone; remove that zone by hand first",
+                        f"{forwarder.name} existe comme zone de type {current.type} ; supprimez d'abord cette zone à la"
+                        " main",
+                    )
                 )
         for index, record in enumerate(self.declared.dns_records):
             zone_name = record.zone.casefold()
             if not self.blind and zone_name not in self.zones_found and zone_name not in declared:
                 found.append(
-                    f"domain_controller_dns_records[{index}].zone: {record.zone} is neither declared in"
-                    " domain_controller_dns_zones nor a zone of this server"
+                    about(
+                        f"domain_controller_dns_records[{index}].zone",
+                        f"{record.zone} is neither declared in domain_controller_dns_zones nor a zone of this server",
+                        f"{record.zone} n'est ni déclarée dans domain_controller_dns_zones ni une zone de ce serveur",
+                    )
                 )
         return found
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from .language import Text, say_all
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .declared import Declaration
+    from .language import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ class Verdict:
     message: str = ""
 
 
-def judge(declared: Declaration, health: Health, *, fqdn: str, backup_max_age_hours: int) -> list[Verdict]:
+def judge(
+    declared: Declaration, health: Health, *, fqdn: str, backup_max_age_hours: int, language: Language = "fr"
+) -> list[Verdict]:
     """Judge the facts.
 
     Args:
@@ -66,56 +71,72 @@ def judge(declared: Declaration, health: Health, *, fqdn: str, backup_max_age_ho
         health: facts of the probe.
         fqdn: full name of the server, which its SRV record must point to.
         backup_max_age_hours: oldest backup allowed; 0 when none is made here.
+        language: language of the sentences.
     """
-    return [
-        Verdict(probe, not problems, "; ".join(problems))
-        for probe, problems in (
-            ("dcdiag", list(health.dcdiag)),
-            ("replication", [_sentence(failure) for failure in health.replication_failures]),
-            ("services", [f"{name} is not running" for name in health.stopped_services]),
-            ("shares", list(_shares(health))),
-            ("time", list(_time(declared, health))),
-            ("srv", list(_srv(declared, health, fqdn))),
-            ("dhcp", list(_dhcp(declared, health, fqdn))),
-            ("backup", list(_backup(health, backup_max_age_hours))),
-        )
-    ]
+    probes: tuple[tuple[str, Iterable[Text]], ...] = (
+        ("dcdiag", (Text(line, line) for line in health.dcdiag)),
+        ("replication", (_failure(failure) for failure in health.replication_failures)),
+        ("services", (_stopped(name) for name in health.stopped_services)),
+        ("shares", _shares(health)),
+        ("time", _time(declared, health)),
+        ("srv", _srv(declared, health, fqdn)),
+        ("dhcp", _dhcp(declared, health, fqdn)),
+        ("backup", _backup(health, backup_max_age_hours)),
+    )
+    said = ((probe, say_all(texts, language)) for probe, texts in probes)
+    return [Verdict(probe, not sentences, "; ".join(sentences)) for probe, sentences in said]
 
 
-def _sentence(failure: Failure) -> str:
-    return f"{failure.server}: {failure.count} failures with {failure.partner}, last error {failure.error}"
+def _failure(failure: Failure) -> Text:
+    return Text(
+        f"{failure.server}: {failure.count} failures with {failure.partner}, last error {failure.error}",
+        f"{failure.server} : {failure.count} échecs avec {failure.partner}, dernière erreur {failure.error}",
+    )
 
 
-def _shares(health: Health) -> Iterator[str]:
+def _stopped(name: str) -> Text:
+    return Text(f"{name} is not running", f"{name} ne tourne pas")
+
+
+def _shares(health: Health) -> Iterator[Text]:
     present = {share.casefold() for share in health.shares}
     for share in ("SYSVOL", "NETLOGON"):
         if share.casefold() not in present:
-            yield f"{share} is not shared"
+            yield Text(f"{share} is not shared", f"{share} n'est pas partagé")
 
 
-def _time(declared: Declaration, health: Health) -> Iterator[str]:
+def _time(declared: Declaration, health: Health) -> Iterator[Text]:
     """The PDC emulator must name one of its declared servers; what others name is a controller of the domain."""
     if not declared.time_servers and health.primary:
         return
     source = health.time_source.partition(",")[0].strip().casefold()
     if health.primary:
         if source not in {server.casefold() for server in declared.time_servers}:
-            yield f"the time comes from {health.time_source!r}, not from {', '.join(declared.time_servers)}"
+            wanted = ", ".join(declared.time_servers)
+            yield Text(
+                f"the time comes from {health.time_source!r}, not from {wanted}",
+                f"l'heure vient de « {health.time_source} », non de {wanted}",
+            )
     elif not source.endswith(f".{declared.domain}".casefold()):
-        yield f"the time comes from {health.time_source!r}, not from a controller of {declared.domain}"
+        yield Text(
+            f"the time comes from {health.time_source!r}, not from a controller of {declared.domain}",
+            f"l'heure vient de « {health.time_source} », non d'un contrôleur de {declared.domain}",
+        )
 
 
-def _srv(declared: Declaration, health: Health, fqdn: str) -> Iterator[str]:
+def _srv(declared: Declaration, health: Health, fqdn: str) -> Iterator[Text]:
     if fqdn.casefold() not in {target.rstrip(".").casefold() for target in health.srv_targets}:
-        yield f"_ldap._tcp.{declared.domain} does not name {fqdn}"
+        yield Text(
+            f"_ldap._tcp.{declared.domain} does not name {fqdn}", f"_ldap._tcp.{declared.domain} ne désigne pas {fqdn}"
+        )
 
 
-def _dhcp(declared: Declaration, health: Health, fqdn: str) -> Iterator[str]:
+def _dhcp(declared: Declaration, health: Health, fqdn: str) -> Iterator[Text]:
     if declared.dhcp and declared.dhcp_authorized and not health.dhcp_authorized:
-        yield f"{fqdn} is not authorised as a DHCP server"
+        yield Text(f"{fqdn} is not authorised as a DHCP server", f"{fqdn} n'est pas autorisé comme serveur DHCP")
 
 
-def _backup(health: Health, maximum: int) -> Iterator[str]:
+def _backup(health: Health, maximum: int) -> Iterator[Text]:
     if not maximum:
         return
     now = datetime.fromisoformat(health.time).astimezone(UTC)
@@ -123,11 +144,19 @@ def _backup(health: Health, maximum: int) -> Iterator[str]:
     if health.backup.last_success:
         age = now - datetime.fromisoformat(health.backup.last_success).astimezone(UTC)
         if age > limit:
-            yield f"the last system-state backup is {_hours(age)} h old, more than {maximum} h"
+            yield Text(
+                f"the last system-state backup is {_hours(age)} h old, more than {maximum} h",
+                f"la dernière sauvegarde de l'état du système a {_hours(age)} h, plus de {maximum} h",
+            )
     elif not health.backup.task_registered:
-        yield "there is no scheduled system-state backup"
+        yield Text(
+            "there is no scheduled system-state backup", "aucune sauvegarde de l'état du système n'est planifiée"
+        )
     elif now - datetime.fromisoformat(health.backup.task_registered).astimezone(UTC) > limit:
-        yield f"no system-state backup has succeeded in the {maximum} h since its task exists"
+        yield Text(
+            f"no system-state backup has succeeded in the {maximum} h since its task exists",
+            f"aucune sauvegarde de l'état du système n'a réussi en {maximum} h, depuis que sa tâche existe",
+        )
 
 
 def _hours(age: timedelta) -> int:

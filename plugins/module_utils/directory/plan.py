@@ -7,29 +7,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .declared import problems as declaration_problems
+from .checks import problems as declaration_problems
 from .dhcp_plan import DhcpPlan
 from .directory_plan import DirectoryPlan
 from .dns_plan import DnsPlan
+from .language import say_all
 from .server_plan import ServerPlan
 
 if TYPE_CHECKING:
     from .declared import Declaration
+    from .language import Language
     from .observed import Observation
 
 
-def server_plan(declared: Declaration, observation: Observation) -> dict[str, Any]:
+def server_plan(declared: Declaration, observation: Observation, language: Language = "fr") -> dict[str, Any]:
     """What differs on the server itself, before it is a domain controller or after."""
     plan = ServerPlan(declared, observation)
     return {
-        "problems": declaration_problems(declared) + plan.problems(),
+        "problems": say_all(declaration_problems(declared) + plan.problems(), language),
         "registry": plan.registry(),
         "dns_client": plan.dns_client(),
         "dsc_modules": plan.dsc_modules(),
     }
 
 
-def domain_plan(declared: Declaration, observation: Observation) -> dict[str, Any]:
+def domain_plan(declared: Declaration, observation: Observation, language: Language = "fr") -> dict[str, Any]:
     """What differs in the domain and its services.
 
     What all controllers share is settled by the one that emulates the PDC alone: a difference is found, foreseen
@@ -65,7 +67,7 @@ def domain_plan(declared: Declaration, observation: Observation) -> dict[str, An
     else:
         shared = {kind: [] for kind in shared}
     own = {
-        "problems": problems,
+        "problems": say_all(problems, language),
         "dns_forwarders": dns.forwarders(),
         "dns_scavenging": dns.scavenging(),
         "dhcp_setup": dhcp.setup(),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from .directory_plan import encryption_bits
 from .items import CREATE, Item, item
+from .language import Text, about
 
 if TYPE_CHECKING:
     from .declared import Declaration
@@ -113,39 +114,66 @@ class ServerPlan:
         forest = declared.promotion == "forest"
         self.primary = self.found.primary if self.found.promoted else forest
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Text]:
         """Sentences on what forbids making this server the domain controller that is declared."""
         found = self.found
-        wanted = self.declared.domain
-        sentences = []
+        name, wanted = found.hostname, self.declared.domain
+        texts = []
         if found.promoted and found.domain.casefold() != wanted.casefold():
-            sentences.append(
-                f"domain_controller_domain: {found.hostname} is a domain controller of {found.domain}, not of {wanted};"
-                " a domain is not renamed or changed here"
+            texts.append(
+                about(
+                    "domain_controller_domain",
+                    f"{name} is a domain controller of {found.domain}, not of {wanted}; a domain is not renamed or"
+                    " changed here",
+                    f"{name} est contrôleur du domaine {found.domain}, non de {wanted} ; on ne renomme ni ne change"
+                    " ici de domaine",
+                )
             )
-        if found.promoted and self.declared.hostname and found.hostname.casefold() != self.declared.hostname.casefold():
-            sentences.append(
-                f"domain_controller_hostname: {found.hostname} is a domain controller already; renaming one to"
-                f" {self.declared.hostname} is not done here (netdom computername)"
+        if found.promoted and self.declared.hostname and name.casefold() != self.declared.hostname.casefold():
+            texts.append(
+                about(
+                    "domain_controller_hostname",
+                    f"{name} is a domain controller already; renaming one to {self.declared.hostname} is not done here"
+                    " (netdom computername)",
+                    f"{name} est déjà contrôleur de domaine ; le renommer en {self.declared.hostname} ne se fait pas"
+                    " ici (netdom computername)",
+                )
             )
         if found.role == "member" and self.declared.promotion == "forest":
-            sentences.append(
-                f"domain_controller_promotion: {found.hostname} is a member of {found.domain}; it cannot found a forest"
+            texts.append(
+                about(
+                    "domain_controller_promotion",
+                    f"{name} is a member of {found.domain}; it cannot found a forest",
+                    f"{name} est membre de {found.domain} ; il ne peut fonder une forêt",
+                )
             )
         if not any(interface.addresses for interface in found.interfaces):
-            sentences.append(f"{found.hostname} has no IPv4 address; give it a static one first")
-        sentences += [
-            f"{found.hostname}: card {interface.name} has its address {', '.join(interface.addresses)} from DHCP;"
-            " a domain controller needs a static one (infogerance_servers[].networks[].address)"
-            for interface in found.interfaces
-            if interface.dhcp and interface.addresses
-        ]
-        if self.declared.laps.enabled and _build(found.version) and _build(found.version) < 17763:
-            sentences.append(
-                f"domain_controller_laps.enabled: {found.hostname} runs build {found.version};"
-                " Windows LAPS needs Windows Server 2019 or later"
+            texts.append(
+                Text(
+                    f"{name} has no IPv4 address; give it a static one first",
+                    f"{name} n'a pas d'adresse IPv4 ; donnez-lui d'abord une adresse fixe",
+                )
             )
-        return sentences
+        for interface in found.interfaces:
+            if interface.dhcp and interface.addresses:
+                held = ", ".join(interface.addresses)
+                texts.append(
+                    Text(
+                        f"{name}: card {interface.name} has its address {held} from DHCP; a domain controller needs a"
+                        " static one (infogerance_servers[].networks[].address)",
+                        f"{name} : la carte {interface.name} tient son adresse {held} de DHCP ; un contrôleur de"
+                        " domaine veut une adresse fixe (infogerance_servers[].networks[].address)",
+                    )
+                )
+        if self.declared.laps.enabled and _build(found.version) and _build(found.version) < 17763:
+            texts.append(
+                about(
+                    "domain_controller_laps.enabled",
+                    f"{name} runs build {found.version}; Windows LAPS needs Windows Server 2019 or later",
+                    f"{name} est en version {found.version} ; Windows LAPS veut Windows Server 2019 ou ultérieur",
+                )
+            )
+        return texts
 
     def registry(self) -> list[dict[str, str | int]]:
         """All registry values of the declaration: win_registry_values compares them itself, in one command."""

@@ -10,10 +10,10 @@ from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
+from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.checks import problems
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.declared import (
     Declaration,
     ShapeError,
-    problems,
 )
 
 SCOPE = {"id": "10.0.0.0", "name": "Bureaux", "mask": "255.255.255.0", "start": "10.0.0.10", "end": "10.0.0.20"}
@@ -162,8 +162,11 @@ def test_numbers_and_booleans_of_templates_are_texts():
 def test_problems(values, fragment):
     found = problems(declare(**values))
     assert len(found) == 1, found
-    assert found[0].startswith("domain_controller_")
-    assert fragment in found[0]
+    assert found[0].en.startswith("domain_controller_")
+    assert fragment in found[0].en
+    # The same path, in a sentence of its own.
+    assert found[0].fr.partition(" : ")[0] == found[0].en.partition(": ")[0]
+    assert found[0].fr.partition(" : ")[2] not in {"", found[0].en.partition(": ")[2]}
 
 
 def test_a_full_declaration_has_no_problem():

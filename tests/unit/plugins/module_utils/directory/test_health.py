@@ -27,7 +27,15 @@ WELL = Health(
 
 
 def failed(health, declared=DECLARED, hours=24):
-    verdicts = judge(declared, health, fqdn="DC01.example.org", backup_max_age_hours=hours)
+    verdicts = judge(declared, health, fqdn="DC01.example.org", backup_max_age_hours=hours, language="en")
+    french = judge(declared, health, fqdn="DC01.example.org", backup_max_age_hours=hours)
+    assert [(verdict.probe, verdict.passed) for verdict in french] == [
+        (verdict.probe, verdict.passed) for verdict in verdicts
+    ]
+    assert all(
+        verdict.message != other.message or verdict.passed or verdict.probe == "dcdiag"
+        for verdict, other in zip(french, verdicts, strict=True)
+    )
     return {verdict.probe: verdict.message for verdict in verdicts if not verdict.passed}
 
 

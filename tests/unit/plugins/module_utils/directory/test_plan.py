@@ -518,7 +518,7 @@ def test_an_item_carries_no_password():
     ],
 )
 def test_what_cannot_be_done_is_said(observation, fragment):
-    found = plan.domain_plan(FULL, observation)["problems"]
+    found = plan.domain_plan(FULL, observation, "en")["problems"]
     assert any(fragment in sentence for sentence in found), found
 
 
@@ -534,7 +534,7 @@ def test_what_cannot_be_done_is_said(observation, fragment):
     ],
 )
 def test_a_server_that_cannot_become_the_controller_is_refused(changes, values, fragment):
-    found = plan.server_plan(declare(**values), observed.Observation(server(**changes)))["problems"]
+    found = plan.server_plan(declare(**values), observed.Observation(server(**changes)), "en")["problems"]
     assert any(fragment in sentence for sentence in found), found
 
 
