@@ -116,13 +116,22 @@ changes:
       after: {release: 6.8.3}
 """
 
+import contextlib
+import fcntl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import InfogeranceError
+from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import ConflictError, InfogeranceError
 from ansible_collections.cnosf.infogerance.plugins.module_utils.reconcile import reconcile
 from ansible_collections.cnosf.infogerance.plugins.module_utils.wordpress import releases
 from ansible_collections.cnosf.infogerance.plugins.module_utils.wordpress.server import Place, ServerTools
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCK = Path("/run/lock/cnosf-infogerance-wordpress")
 SITE = {
     "name": {"type": "str", "required": True},
     "home": {"type": "path", "required": True},
@@ -137,6 +146,20 @@ SITE = {
     "keep_dumps": {"type": "int", "default": 3},
     "way_back": {"type": "bool", "default": False},
 }
+
+
+@contextlib.contextmanager
+def alone(*, check: bool) -> Iterator[None]:
+    """Hold the server's lock: two runs that move a site at once would each undo the other's work."""
+    if check:
+        yield
+        return
+    with LOCK.open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError("Another run is changing the sites of this server: wait until it has ended.") from error
+        yield
 
 
 def main() -> None:
@@ -173,12 +196,13 @@ def main() -> None:
     }
     server = releases.Releases(ServerTools(places, module.params["script"]))
     try:
-        outcome = reconcile(
-            lambda: server.read(sites),
-            lambda found: releases.plan(sites, found),
-            lambda change, found: server.apply(change, sites, found),
-            check=module.check_mode,
-        )
+        with alone(check=module.check_mode):
+            outcome = reconcile(
+                lambda: server.read(sites),
+                lambda found: releases.plan(sites, found),
+                lambda change, found: server.apply(change, sites, found),
+                check=module.check_mode,
+            )
     except InfogeranceError as error:
         module.fail_json(msg=str(error))
     changes = [change.as_dict() for change in outcome.changes]
