@@ -34,6 +34,8 @@ Function Get-DcdiagOutput {
     .SYNOPSIS
     What dcdiag /q prints: nothing when all is well, in every language.
     #>
+    # What a program writes to its error stream is output here, not an end.
+    $ErrorActionPreference = 'Continue'
     $arguments = @('/q') + @($module.Params.dcdiag_skip | ForEach-Object -Process { "/skip:$_" })
     @(& "$env:SystemRoot\System32\dcdiag.exe" $arguments 2>&1 | ForEach-Object -Process { [string]$_ } | Where-Object { $_.Trim() })
 }

@@ -20,9 +20,9 @@ $module = [Ansible.Basic.AnsibleModule]::Create($args, $spec)
 Function Get-InterfaceState {
     <#
     .SYNOPSIS
-    Cards with an IPv4 address, loopback left out.
+    Cards with an IPv4 address; loopback and the addresses that cards give themselves are left out.
     #>
-    $addresses = @(Get-NetIPAddress -AddressFamily IPv4 | Where-Object { -not $_.IPAddress.StartsWith('127.') })
+    $addresses = @(Get-NetIPAddress -AddressFamily IPv4 | Where-Object { $_.IPAddress -notmatch '^(127|169\.254)\.' })
     foreach ($index in @($addresses | Select-Object -ExpandProperty InterfaceIndex -Unique)) {
         $own = @($addresses | Where-Object { $_.InterfaceIndex -eq $index })
         $servers = @((Get-DnsClientServerAddress -InterfaceIndex $index -AddressFamily IPv4).ServerAddresses)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from . import names
-from .declared import PREFIX, FineGrainedPolicy, PasswordPolicy
+from .declared import PREFIX, PasswordPolicy
 from .items import CREATE, REMOVE, Item, differing, item
 from .language import Text, about
 from .observed import DEFAULT_SITE
@@ -429,6 +429,3 @@ def _dsc(policy: Mapping[str, object]) -> dict[str, object]:
         settings["Precedence"] = policy["precedence"]
         settings["ProtectedFromAccidentalDeletion"] = policy["protect_from_deletion"]
     return settings
-
-
-__all__ = ["DirectoryPlan", "FineGrainedPolicy", "encryption_bits"]

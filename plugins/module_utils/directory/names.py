@@ -6,15 +6,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _SPLIT = re.compile(r"(?<!\\),")
 _SPECIAL = re.compile(r'([,+"\\<>;=#])')
 _RID = re.compile(r"rid:(\d+)", re.IGNORECASE)
-_SID = re.compile(r"S-1-\d+(-\d+)+", re.IGNORECASE)
 _PART = re.compile(r"(CN|OU|DC)=.+", re.IGNORECASE | re.DOTALL)
 
 
@@ -75,16 +70,6 @@ def depth(name: str) -> int:
     return len(parts(name))
 
 
-def same_set(left: Iterable[str], right: Iterable[str]) -> bool:
-    """Whether two lists name the same things, whatever their order and case."""
-    return {item.casefold() for item in left} == {item.casefold() for item in right}
-
-
-def is_sid(name: str) -> bool:
-    """Whether a text is a security identifier."""
-    return _SID.fullmatch(name) is not None
-
-
 def principal(name: str, domain_sid: str) -> str:
     """Spell a principal as Windows understands it in every language.
 
@@ -97,8 +82,3 @@ def principal(name: str, domain_sid: str) -> str:
     if match is None:
         return name
     return f"{domain_sid}-{match.group(1)}" if domain_sid else name
-
-
-def is_builtin(name: str) -> bool:
-    """Whether a principal exists in every domain without being declared: a SID or a ``rid:`` name."""
-    return is_sid(name) or _RID.fullmatch(name) is not None
