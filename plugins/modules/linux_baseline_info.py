@@ -103,6 +103,11 @@ timezone:
   description: The time zone's name, empty when it cannot be told.
   returned: success
   type: str
+locales:
+  description: Languages that are generated.
+  returned: success
+  type: list
+  elements: str
 package_index:
   description: Whether apt has an index of packages.
   returned: success
@@ -179,6 +184,7 @@ def main() -> None:
             units=state.units(asked["units"], run),
             packages=state.packages(asked["packages"], run),
             timezone=state.timezone(),
+            locales=state.locales(run),
             package_index=state.package_index(),
             groups=state.groups(asked["groups"]),
             login_defs=state.login_defs(asked["login_defs"], defs),

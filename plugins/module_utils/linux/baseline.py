@@ -27,6 +27,7 @@ class Plan:
         sysctl_absent: settings that this kernel does not have.
         paths: files and folders whose owner, group or mode differs, or folders that are missing.
         files: configuration files whose content, owner or mode differs, or that are missing.
+        locales: languages that are declared and not generated.
         login_defs: settings of login.defs that differ.
         units: services to start, stop, enable or disable.
         reset: services that must not run and are marked as failed, since their package tried to start them.
@@ -42,6 +43,7 @@ class Plan:
     sysctl_absent: list[str] = field(default_factory=list)
     paths: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
+    locales: list[str] = field(default_factory=list)
     login_defs: list[dict[str, str]] = field(default_factory=list)
     units: list[dict[str, Any]] = field(default_factory=list)
     reset: list[str] = field(default_factory=list)
@@ -73,6 +75,11 @@ def plan(declared: dict[str, Any], state: dict[str, Any], written: tuple[str, ..
             entry
             for entry, digest in zip(declared.get("files", []), declared.get("digests", []), strict=False)
             if _file_differs(entry, digest, state["paths"].get(entry["path"]))
+        ],
+        locales=[
+            locale
+            for locale in declared.get("locales", [])
+            if locale.lower().replace("-", "") not in {known.lower().replace("-", "") for known in state["locales"]}
         ],
         login_defs=[
             {"name": name, "value": str(value)}

@@ -108,6 +108,11 @@ def packages(names: list[str], run: Command) -> dict[str, bool]:
     return {name: name in installed for name in names}
 
 
+def locales(run: Command) -> list[str]:
+    """Languages that are generated, as the C library names them (`fr_FR.utf8`)."""
+    return run(["locale", "--all-locales"])[1].split()
+
+
 def package_index() -> bool:
     """Whether apt knows any package: a fresh server has no index."""
     return any(Path("/var/lib/apt/lists").glob("*_Packages*"))

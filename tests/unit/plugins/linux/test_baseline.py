@@ -149,6 +149,11 @@ def test_a_setting_of_login_defs_is_compared_as_text():
     assert done.login_defs == [{"name": "UMASK", "value": "027"}]
 
 
+def test_a_language_is_known_by_either_spelling():
+    declared = {"locales": ["fr_FR.UTF-8", "nl_BE.UTF-8", "C.UTF-8"]}
+    assert plan(declared, state(locales=["C", "C.utf8", "fr_FR.utf8"])).locales == ["nl_BE.UTF-8"]
+
+
 def test_sshd_settings_are_compared_without_case():
     found = state(sshd={"permitrootlogin": "no", "loglevel": "INFO"})
     assert plan({"sshd": {"PermitRootLogin": "no", "LogLevel": "VERBOSE"}}, found).sshd == ["LogLevel"]
