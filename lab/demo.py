@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.playbook import REPOSITORY, PlaybookRun, host_variables, run_playbook
+from lab.playbook import REPOSITORY, PlaybookRun, host_variables, lab_environment, run_playbook
+from lab.traces import instance_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,21 +83,39 @@ def table(lines: Sequence[Row]) -> str:
     )
 
 
+def site_of(server: str) -> str:
+    """Name of a web server's first site, as its variables say; empty where they say none."""
+    command = [str(Path(sys.executable).parent / "ansible"), "-i", INVENTORY, server, "-m", "ansible.builtin.debug"]
+    done = subprocess.run(
+        [*command, "-a", "var=wordpress_sites[0].hostname"],
+        cwd=REPOSITORY,
+        env=lab_environment() | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    found: str = json.loads(done.stdout.partition("=>")[2] or "{}").get("wordpress_sites[0].hostname", "")
+    return found
+
+
 def next_steps(hosts: Mapping[str, Mapping[str, Any]]) -> str:
-    """What to try on the live lab."""
-    sites = [name for name, values in hosts.items() if "wordpress" in values["infogerance_server"]["functions"]]
+    """What to try on the live lab, as lines that can be pasted into a shell."""
+    home = instance_home()
+    lab = home.relative_to(REPOSITORY) if home.is_relative_to(REPOSITORY) else home
     lines = ["The estate is running. What to try next:"]
+    sites = [name for name, values in hosts.items() if "wordpress" in values["infogerance_server"]["functions"]]
     for web in sites[:1]:
-        address = hosts[web].get("ansible_host")
+        address = hosts[web]["ansible_host"]
+        login = f"ssh -i {lab}/ssh/id_ed25519 -o UserKnownHostsFile={lab}/ssh/known_hosts ansible@{address}"
         lines += [
-            f"  log in              ssh -F .lab/demo/ssh/config {web}",
-            f"  open WordPress      curl --cacert .lab/demo/ca/ca.pem https://{address}/   (or a browser)",
-            f"  break something     ssh -F .lab/demo/ssh/config {web} sudo systemctl stop nginx",
+            f"  log in              {login}",
+            f"  open WordPress      curl --cacert {lab}/ca/ca.pem --connect-to ::{address}: https://{site_of(web)}/",
+            f"  break something     {login} sudo systemctl stop nginx",
         ]
     lines += [
         "  see the drift       make converge ARGS='--check --diff'",
         "  repair it           make converge",
-        "  a bad day           .venv/bin/python -m lab fault list",
+        "  a bad day           .venv/bin/python -m lab fault kinds",
         "  stop, and remove    make lab-down, make clean",
     ]
     return "\n".join(lines)
