@@ -179,7 +179,7 @@ def sshd(run: Command) -> dict[str, str]:
     found: dict[str, str] = {}
     if code == 0:
         for line in said.splitlines():
-            name, _, value = line.partition(" ")
+            name, _space, value = line.partition(" ")
             found[name] = f"{found[name]} {value}" if name in found else value
     return found
 
