@@ -5,7 +5,7 @@
 # Says in one line each what the server's own programs know of the variables that the scenario set.
 set -euo pipefail
 sql() { mariadb --batch --skip-column-names --execute "$1"; }
-echo "port $(ss --no-header --listening --tcp --numeric | awk '{print $4}' | grep -v '^127\.0\.0\.5[34]' | sed 's/.*://' | sort -un | xargs)"
+echo "port $(ss --no-header --listening --tcp --numeric | awk '{print $4}' | grep -Ev '^127[.]0[.]0[.]5[34]|:5355$' | sed 's/.*://' | sort -un | xargs)"
 echo "v6 $(ss --no-header --listening --tcp --numeric --ipv6 'sport = :443' | wc -l)"
 echo "pool $(sql 'SELECT @@innodb_buffer_pool_size DIV 1048576') $(sql 'SELECT @@max_connections') $(sql 'SELECT @@long_query_time') $(sql 'SELECT @@expire_logs_days') $(sql 'SELECT @@skip_networking')"
 echo "ddl $(sql "SHOW GRANTS FOR wp_agenda@localhost" | grep -c CREATE) $(sql "SHOW GRANTS FOR wp_intranet@localhost" | grep -c CREATE || true)"
