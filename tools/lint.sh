@@ -5,7 +5,7 @@
 #
 # Every style and type check; all of them run, and the first failure decides the exit status.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 export PATH="$PWD/.venv/bin:$PATH" ANSIBLE_CONFIG="$PWD/ansible.cfg"
 status=0
 
@@ -31,5 +31,6 @@ step 'mypy lab and tools' mypy lab tools benchmarks
 step yamllint yamllint --strict .
 step 'roles in step' python tools/roles.py
 step changelog antsibull-changelog lint
+step shellcheck shellcheck --exclude=SC1091 tools/*.sh tools/bin/pwsh .ci/run
 step ansible-lint ansible-lint --strict
 exit $status

@@ -3,7 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# ansible-test sanity on a copy of the tree: it wants a real folder named ansible_collections/cnosf/infogerance.
+# ansible-test sanity on a copy of what the collection's archive ships: it wants a real folder named
+# ansible_collections/cnosf/infogerance. The lab, the tests and the tools are judged by ruff and mypy (tools/lint.sh): the lab
+# holds French Windows' own names, typographic apostrophes included, which ansible-test refuses anywhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -11,7 +13,8 @@ export PATH="$root/.venv/bin:$PATH"
 copy=$root/.cache/sanity/ansible_collections/cnosf/infogerance
 mkdir -p "$copy"
 # What git knows or would add: no virtual environment, no lab state.
-git ls-files --cached --others --exclude-standard -z |
+unshipped='^(lab|molecule|benchmarks|tools|tests/(unit|integration)|inventories/lab|\.ci|\.config)/|^(pyproject\.toml|Makefile)$'
+git ls-files --cached --others --exclude-standard -z | grep -zvE "$unshipped" |
   while IFS= read -r -d '' file; do [ -e "$file" ] && printf '%s\0' "$file"; done |
   rsync --archive --delete --from0 --files-from=- ./ "$copy/"
 find "$copy" -type f -print0 | while IFS= read -r -d '' file; do

@@ -25,6 +25,7 @@ packages=(
   apt-cacher-ng                       # their packages, without a route to the Internet
   iproute2 procps                     # bridge, namespaces, addresses
   openssh-client rsync git make       # what Ansible and the tests call
+  shellcheck                          # our shell scripts, by ansible-test
   ca-certificates curl dpkg-dev       # the images' keyring and the artefacts of the mirror
 )
 missing=()

@@ -84,7 +84,7 @@ def run_php(place: Place, script: str, request: dict[str, Any]) -> dict[str, Any
         raise EngineError(f"{error.filename} is not installed on the server.") from error
     except subprocess.TimeoutExpired as error:
         raise EngineError(f"{script} did not end within {PATIENCE_SECONDS} seconds for {place.hostname}.") from error
-    _, found, answer = done.stdout.rpartition(MARK)
+    _before, found, answer = done.stdout.rpartition(MARK)
     if not found:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise EngineError(
