@@ -65,7 +65,7 @@ def run_php(place: Place, script: str, request: dict[str, Any]) -> dict[str, Any
     """Hand a request to the maintenance script, as the site's maintenance user, and answer what it says.
 
     Raises:
-        UnreachableError: the database does not answer.
+        UnreachableError: the database does not answer, or the maintenance user is missing.
         EngineError: WordPress refused or failed; the message is the script's own.
     """
     command = ["runuser", "-u", place.user, "--", "php", "-d", "display_errors=stderr", "-f", script]
@@ -85,6 +85,10 @@ def run_php(place: Place, script: str, request: dict[str, Any]) -> dict[str, Any
     except subprocess.TimeoutExpired as error:
         raise EngineError(f"{script} did not end within {PATIENCE_SECONDS} seconds for {place.hostname}.") from error
     _before, found, answer = done.stdout.rpartition(MARK)
+    if not found and done.stderr.startswith("runuser: user "):
+        raise UnreachableError(
+            f"User {place.user} does not exist on the server, and nobody else may ask {place.hostname}."
+        )
     if not found:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise EngineError(
