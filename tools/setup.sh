@@ -21,12 +21,12 @@ esac
 packages=(
   python3-venv                        # the virtual environment
   podman runc conmon                  # real Linux servers
-  debootstrap                         # their images
+  debootstrap debian-archive-keyring  # their images
   apt-cacher-ng                       # their packages, without a route to the Internet
   iproute2 procps                     # bridge, namespaces, addresses
   openssh-client rsync git make       # what Ansible and the tests call
   shellcheck                          # our shell scripts, by ansible-test
-  ca-certificates curl dpkg-dev       # the images' keyring and the artefacts of the mirror
+  ca-certificates curl openssl dpkg-dev  # the images' keyring and the artefacts of the mirror
 )
 missing=()
 for package in "${packages[@]}"; do
