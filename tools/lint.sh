@@ -7,6 +7,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 export PATH="$PWD/.venv/bin:$PATH" ANSIBLE_CONFIG="$PWD/ansible.cfg"
+# Playbooks are parsed without a lab.
+export ANSIBLE_INVENTORY=localhost,
 status=0
 
 step() { # NAME COMMAND...
