@@ -9,11 +9,13 @@ The tests of this file tell one story and run in order: each starts where the on
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +37,17 @@ def servers() -> list[dict]:
 
 def changed(run: PlaybookRun) -> list[str]:
     return sorted({task.where for task in run.tasks if task.status == "changed"})
+
+
+def descendants(parent: int) -> list[int]:
+    """Every process below one: Ansible's workers lead sessions of their own, and outlive a kill of its group."""
+    children = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                children.append(int(stat.parent.name))
+    return [pid for child in children for pid in (child, *descendants(child))]
 
 
 def test_check_mode_on_an_empty_datacenter_foresees_every_server_and_writes_nothing(estate: Estate):
@@ -131,12 +144,13 @@ def test_a_provisioning_killed_in_the_middle_is_finished_by_the_next(estate: Est
         env=os.environ | estate.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while estate.writes() == before and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
+    for pid in (process.pid, *descendants(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.wait()
     estate.lab("fault", "api", "clear")
     assert estate.writes() > before
