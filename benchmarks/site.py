@@ -18,10 +18,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from lab.demo import INVENTORY
-from lab.playbook import REPOSITORY, PlaybookRun, run_playbook
+from lab.playbook import REPOSITORY, PlaybookRun, TaskRun, run_playbook
 from lab.traces import instance_home
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 #: Actions that the controller carries out alone: they cost no remote command.
@@ -70,21 +71,21 @@ def windows_servers() -> list[str]:
 def commands_by_host(run: PlaybookRun, before: dict[str, int]) -> dict[str, int]:
     """Remote commands that a run cost, by host."""
     found = {name: journal_lines(name) - count for name, count in before.items()}
-    linux = Counter(
-        task.host
-        for task in run.tasks
-        if task.host not in found
-        and task.host != "localhost"
-        and not task.delegated
-        and task.status != "skipped"
-        and task.action not in ON_CONTROLLER
-        and (task.item is not None or not _looped(run, task.host, task.path))
-    )
+    linux = Counter(task.host for task in remote_tasks(run) if task.host not in found and task.host != "localhost")
     return found | dict(linux)
 
 
-def _looped(run: PlaybookRun, host: str, path: str) -> bool:
-    return any(task.host == host and task.path == path and task.item is not None for task in run.tasks)
+def remote_tasks(run: PlaybookRun) -> list[TaskRun]:
+    """Tasks that cost a remote command each: items instead of their loop, nothing the controller does alone."""
+    looped = {(task.host, task.path) for task in run.tasks if task.item is not None}
+    return [
+        task
+        for task in run.tasks
+        if not task.delegated
+        and task.status != "skipped"
+        and task.action not in ON_CONTROLLER
+        and (task.item is not None or (task.host, task.path) not in looped)
+    ]
 
 
 def role_of(path: str) -> str:
@@ -114,7 +115,6 @@ def main() -> int:
         floor.flush()
         least = quiet_run(floor.name)
     before = {name: journal_lines(name) for name in windows_servers()}
-    offsets = dict(before)
     run = quiet_run("site.yml")
     if run.changed():
         print("site: the measured run changed something, so this is not the figure wanted:", file=sys.stderr)
@@ -130,22 +130,15 @@ def main() -> int:
             seconds[task.task] += task.seconds  # type: ignore[assignment]  # a Counter adds floats as well
     for name, total in seconds.most_common(3):
         print(f"costliest  {total:6.1f} s   {name}")
-    return over_budget(run, offsets)
+    return over_budget(run, before)
 
 
-def over_budget(run: PlaybookRun, offsets: dict[str, int]) -> int:
+def over_budget(run: PlaybookRun, servers: Iterable[str]) -> int:
     """Say which part of site.yml passes its budget of remote commands on a Windows server; return 1 if any does."""
     status = 0
-    for server in offsets:
-        parts = Counter(
-            role_of(task.path)
-            for task in run.tasks
-            if task.host == server
-            and task.status != "skipped"
-            and not task.delegated
-            and task.action not in ON_CONTROLLER
-            and (task.item is not None or not _looped(run, task.host, task.path))
-        )
+    remote = remote_tasks(run)
+    for server in servers:
+        parts = Counter(role_of(task.path) for task in remote if task.host == server)
         for part, most in BUDGETS.items():
             verdict = "within" if parts[part] <= most else "OVER"
             if parts[part]:
