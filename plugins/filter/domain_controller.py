@@ -14,7 +14,7 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.directory import
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.declared import Declaration
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.health import Health, judge
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.observed import Observation
-from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.shape import ShapeError, build
+from ansible_collections.cnosf.infogerance.plugins.module_utils.shape import ShapeError, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.cnosf.infogerance.plugins.module_utils.shape import ShapeError, build
+
 from . import names
-from .shape import ShapeError, build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
