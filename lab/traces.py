@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a run left behind in a lab: the proof that check mode wrote nothing.
 
-Two places are looked at: the state of the simulated Windows servers (files of the lab's state folder), and the files of
-the Linux containers whose inode changed since, outside the places where a login or a running service writes by itself.
+Three places are looked at: the state of the simulated Windows servers (files of the lab's state folder), the
+directories of their domains, which all controllers share, and the files of the Linux containers whose inode changed
+since, outside the places where a login or a running service writes by itself.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ ANSIBLE_TEMPORARY = "\\ansible-tmp-"
 WATCHED = ("/etc", "/usr", "/opt", "/srv", "/root", "/home", "/var/www", "/var/spool/cron", "/boot")
 #: Below them, what logins, Ansible's own temporary files and name resolution write by themselves.
 OWN_WRITES = ("*/.ansible*", "/etc/.pwd.lock", "*/.cache*", "*/__pycache__*")
+#: Folder, beside the servers' own, of what the controllers of a domain share.
+DOMAINS = ".domains"
 LABEL = "cnosf.infogerance.lab"
 
 
@@ -35,6 +38,16 @@ def instance_home() -> Path:
     return parent / (os.environ.get("INFOGERANCE_LAB_INSTANCE") or "demo")
 
 
+def _members(home: Path, domain: str) -> frozenset[str]:
+    """Names of the simulated servers that belong to a domain."""
+    found = set()
+    for file in home.glob("windows/*/state.json"):
+        state = json.loads(file.read_text(encoding="utf-8"))
+        if str(state.get("system", {}).get("domain") or "").casefold() == domain.casefold():
+            found.add(file.parent.name)
+    return frozenset(found)
+
+
 def _digest(file: Path) -> str:
     content = json.loads(file.read_text(encoding="utf-8"))
     if isinstance(content, dict):
@@ -42,6 +55,10 @@ def _digest(file: Path) -> str:
         files = content.get("files", {})
         content["files"] = {name: entry for name, entry in files.items() if ANSIBLE_TEMPORARY not in name}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _domains(home: Path) -> dict[Path, str]:
+    return {file: _digest(file) for file in sorted(home.glob(f"windows/{DOMAINS}/*.json"))}
 
 
 def _podman(*arguments: str) -> str:
@@ -68,7 +85,9 @@ def _containers(home: Path) -> dict[str, str]:
 class Traces:
     """The lab as it was at one moment."""
 
+    home: Path | None = None
     windows: dict[Path, str] = field(default_factory=dict)
+    domains: dict[Path, str] = field(default_factory=dict)
     containers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -78,8 +97,8 @@ class Traces:
         if not home.is_dir():
             print(f"predict: no lab in {home}: that check mode writes nothing is not proven by traces")
             return cls()
-        windows = {file: _digest(file) for file in sorted(home.glob("windows/*/*.json"))}
-        return cls(windows, _containers(home))
+        windows = {file: _digest(file) for file in home.glob("windows/*/*.json") if file.parent.name != DOMAINS}
+        return cls(home, dict(sorted(windows.items())), _domains(home), _containers(home))
 
     def changes_since(self, hosts: frozenset[str] | None = None) -> list[str]:
         """Sentences on what was written since.
@@ -92,6 +111,7 @@ class Traces:
             for file, digest in self.windows.items()
             if (hosts is None or file.parent.name in hosts) and (not file.exists() or _digest(file) != digest)
         ]
+        found += self._domains_changed_since(hosts)
         pruned = [word for pattern in OWN_WRITES for word in ("-not", "-path", pattern)]
         for name, since in self.containers.items():
             if hosts is not None and _podman("inspect", "--format", "{{.Config.Hostname}}", name).strip() not in hosts:
@@ -101,3 +121,14 @@ class Traces:
             listing = _podman("exec", name, "find", *present, *wanted)
             found += [f"{name}: {file}" for file in listing.splitlines()]
         return found
+
+    def _domains_changed_since(self, hosts: frozenset[str] | None) -> list[str]:
+        """Sentences on the directories that were founded, written or lost since, as far as the hosts belong to them."""
+        if self.home is None:
+            return []
+        now = _domains(self.home)
+        return [
+            f"the directory of the domain {file.stem} changed ({file})"
+            for file in sorted(self.domains.keys() | now.keys())
+            if self.domains.get(file) != now.get(file) and (hosts is None or hosts & _members(self.home, file.stem))
+        ]

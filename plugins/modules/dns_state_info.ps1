@@ -18,7 +18,7 @@ $spec = @{
             options = @{
                 zone = @{ type = 'str'; required = $true }
                 name = @{ type = 'str'; required = $true }
-                type = @{ type = 'str'; required = $true; choices = 'A', 'AAAA', 'CNAME', 'NS', 'PTR', 'SRV', 'TXT' }
+                type = @{ type = 'str'; required = $true; choices = 'A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SRV', 'TXT' }
             }
         }
     }
@@ -73,11 +73,13 @@ Function Get-RecordValue {
         'A' { $data.IPv4Address.IPAddressToString }
         'AAAA' { $data.IPv6Address.IPAddressToString }
         'CNAME' { $data.HostNameAlias }
+        'MX' { $data.MailExchange }
         'NS' { $data.NameServer }
         'PTR' { $data.PtrDomainName }
         'SRV' { $data.DomainName }
         'TXT' { $data.DescriptiveText }
     }
+    if ($Type -eq 'MX') { $value.priority = [int]$data.Preference }
     if ($Type -eq 'SRV') {
         $value.port = [int]$data.Port
         $value.priority = [int]$data.Priority

@@ -11,6 +11,7 @@ other zones are the server's own.
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 
 from lab.windows.domains import is_controller, open_domain
@@ -343,6 +344,74 @@ def scavenging(dsc: Dsc) -> bool:
     changed = wanted != state
     state.update(wanted)
     return bool(changed)
+
+
+def _span(dsc: Dsc, name: str) -> int | None:
+    """Seconds of a TimeSpan (``1.02:03:04``), None when it was not given."""
+    text = dsc.given(name)
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(\d+)\.)?([01]\d|2[0-3]):([0-5]\d):([0-5]\d)", text)
+    if match is None:
+        raise dsc.fail(f"{name} has the value '{text}' that the lab does not read as a TimeSpan")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+@resource(
+    "DnsRecordMx",
+    module=MODULE,
+    schema={
+        "ZoneName": "key str",
+        "EmailDomain": "key str",
+        "MailExchange": "key str",
+        "Priority": "required uint16",
+        "TimeToLive": "str",
+        "DnsServer": "str",
+        "Ensure": "str Present|Absent",
+    },
+    source="DnsServerDsc, source/Classes/030.DnsRecordMx.ps1 and 015.DnsRecordBase.ps1",
+)
+def mail_exchanger(dsc: Dsc) -> bool:
+    """One mail exchanger of a domain: found by domain and server, its preference and time to live corrected."""
+    _need_dsc(dsc)
+    zone_name, domain = dsc.properties["ZoneName"], dsc.properties["EmailDomain"]
+    if not re.search(rf"^((.*?)\.)?{zone_name}$", domain, re.IGNORECASE):
+        raise dsc.fail(f"The email domain '{domain}' is not a subdomain of the zone '{zone_name}'")
+    if not 0 <= dsc.properties["Priority"] <= 65535:
+        raise dsc.fail("Priority is too large or too small for a UInt16")
+    ttl = _span(dsc, "TimeToLive")
+    name = domain[: -len(zone_name)].rstrip(".") or "@"
+    host = f"{dsc.properties['MailExchange']}."  # as the resource does, whether there is a dot already or not
+    with open_zones(dsc.call) as zones:
+        zone = zones.find(zone_name)
+        if zone is None or zone["type"] != "Primary":
+            raise dsc.fail(f"the zone {zone_name} was not found on the server")
+        records = zone["records"]
+        found = next(
+            (
+                record
+                for record in records
+                if record["type"] == "MX"
+                and record["name"].casefold() == name.casefold()
+                and record["value"].casefold() == host.casefold()
+            ),
+            None,
+        )
+        if dsc.given("Ensure", "Present") == "Absent":
+            if found is not None:
+                records.remove(found)
+            return found is not None
+        if found is None:
+            fresh = {"name": name, "type": "MX", "value": host, "ttl_seconds": 3600, "aged": False}
+            records.append(
+                {**fresh, "priority": dsc.properties["Priority"], **({} if ttl is None else {"ttl_seconds": ttl})}
+            )
+            return True
+        wanted = {"priority": dsc.properties["Priority"], "ttl_seconds": found["ttl_seconds"] if ttl is None else ttl}
+        changed = any(found[key] != value for key, value in wanted.items())
+        found.update(wanted)
+        return changed
 
 
 @resource(

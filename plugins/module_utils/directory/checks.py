@@ -276,6 +276,8 @@ def _record(path: str, record: DnsRecord) -> Iterator[Text]:
             "win_dns_record adds an SRV record with the zone's own, 3600; leave it out",
             "win_dns_record crée un SRV avec la durée de la zone, 3600 ; ne l'indiquez pas",
         )
+    if record.type == "MX" and record.state == "present":
+        yield from _mail(f"{path}.values", record.values)
     if record.type != "SRV" and set(service) != {None}:
         yield about(
             path,
@@ -287,6 +289,17 @@ def _record(path: str, record: DnsRecord) -> Iterator[Text]:
     yield from _between(f"{path}.ttl_seconds", record.ttl_seconds, 1, 31_557_600)
     if record.type == "A":
         yield from _addresses(f"{path}.values", record.values)
+
+
+def _mail(path: str, values: Iterable[str]) -> Iterator[Text]:
+    for index, value in enumerate(values):
+        preference, _space, host = value.partition(" ")
+        if not (preference.isdigit() and int(preference) <= 65535 and host.strip(".") and " " not in host):
+            yield about(
+                f"{path}[{index}]",
+                f"{value!r} is not a preference and a server; write it as '10 mail.example.org'",
+                f"« {value} » n'est pas une préférence et un serveur ; écrivez « 10 mail.example.org »",
+            )
 
 
 def _addresses(path: str, values: Iterable[str]) -> Iterator[Text]:

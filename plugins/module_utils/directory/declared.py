@@ -171,7 +171,7 @@ class ConditionalForwarder:
 
 @dataclass(frozen=True, slots=True)
 class DnsRecord:
-    """All values of one name and type in a zone."""
+    """All values of one name and type in a zone; those of an MX record are written ``10 mail.example.org``."""
 
     zone: str
     name: str

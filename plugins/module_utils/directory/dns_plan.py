@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .observed import Dns, Observation, RecordState, RecordValue
 
 DSC_MODULE = "DnsServerDsc"
-_NAMED = frozenset({"CNAME", "NS", "PTR", "SRV"})
+_NAMED = frozenset({"CNAME", "MX", "NS", "PTR", "SRV"})
 """Types whose values are names: Windows stores them with their final dot."""
 
 
@@ -125,6 +125,8 @@ class DnsPlan:
         found = {(state.zone.casefold(), state.name.casefold(), state.type): state for state in self.found.records}
         items = []
         for record in self.declared.dns_records:
+            if record.type == "MX":
+                continue
             label = f"{record.name}.{record.zone} {record.type}"
             current = found.get((record.zone.casefold(), record.name.casefold(), record.type))
             exists = current is not None and bool(current.values)
@@ -132,6 +134,34 @@ class DnsPlan:
             if why:
                 missing_zone = record.zone.casefold() not in self.zones_found
                 items.append(item(label, why, foreseen=self.blind or missing_zone, **_record_arguments(record)))
+        return items
+
+    def mail_records(self) -> list[Item]:
+        """Mail exchangers to create, correct or remove, one item each: the DSC resource takes one server."""
+        found = {
+            (state.zone.casefold(), state.name.casefold()): state for state in self.found.records if state.type == "MX"
+        }
+        items = []
+        for record in self.declared.dns_records:
+            if record.type != "MX":
+                continue
+            state = found.get((record.zone.casefold(), record.name.casefold()))
+            current = {comparable("MX", value.value): value for value in state.values} if state else {}
+            wanted = {host: preference for preference, host in map(mail_exchanger, record.values)}
+            foreseen = self.no_dsc or record.zone.casefold() not in self.zones_found
+            for host, preference in wanted.items():
+                held = current.get(host)
+                why = [CREATE]
+                if held is not None:
+                    why = ["preference"] if held.priority != preference else []
+                    why += ["ttl_seconds"] if held.ttl_seconds != record.ttl_seconds else []
+                if why:
+                    items.append(_mail_item(record, host, preference, why, "Present", foreseen=foreseen))
+            items += [
+                _mail_item(record, host, held.priority or 0, [REMOVE], "Absent", foreseen=foreseen)
+                for host, held in current.items()
+                if host not in wanted
+            ]
         return items
 
     @staticmethod
@@ -180,6 +210,35 @@ def comparable(kind: str, value: str) -> str:
         except AddressValueError:
             return value
     return value
+
+
+def mail_exchanger(value: str) -> tuple[int, str]:
+    """Preference and server of an MX record's value (``10 mail.example.org``), the server as it is compared."""
+    preference, _space, host = value.partition(" ")
+    return int(preference), comparable("MX", host)
+
+
+def _mail_item(record: DnsRecord, host: str, preference: int, why: list[str], ensure: str, *, foreseen: bool) -> Item:
+    """One turn of the DSC resource DnsRecordMx: it adds the final dot to the server by itself."""
+    domain = record.zone if record.name == "@" else f"{record.name}.{record.zone}"
+    return item(
+        f"{record.name}.{record.zone} MX {host}",
+        why,
+        foreseen=foreseen,
+        zone=record.zone,
+        domain=domain,
+        host=host,
+        preference=preference,
+        ttl=_span(record.ttl_seconds),
+        ensure=ensure,
+    )
+
+
+def _span(seconds: int) -> str:
+    """A duration as .NET writes a TimeSpan (``1.02:03:04``): the resource compares the two as texts."""
+    days, rest = divmod(seconds, 86_400)
+    clock = f"{rest // 3600:02}:{rest % 3600 // 60:02}:{rest % 60:02}"
+    return f"{days}.{clock}" if days else clock
 
 
 def _record_arguments(record: DnsRecord) -> Item:

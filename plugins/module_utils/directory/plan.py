@@ -60,6 +60,7 @@ def domain_plan(declared: Declaration, observation: Observation, language: Langu
         "dns_aging": dns.aging(),
         "dns_conditional_forwarders": dns.conditional_forwarders(),
         "dns_records": dns.records(),
+        "dns_mail_records": dns.mail_records(),
     }
     problems = dhcp.problems()
     if ServerPlan(declared, observation).primary:

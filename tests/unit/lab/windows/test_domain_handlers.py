@@ -486,6 +486,31 @@ class TestDns:
         gone = {key: value for key, value in args.items() if key != "value"} | {"state": "absent"}
         twice(controller, "ansible.windows.win_dns_record", gone)
 
+    def test_mail_exchangers(self, controller, twice, run):
+        exchanger = {
+            "resource_name": "DnsRecordMx",
+            "ZoneName": "ordre.example",
+            "EmailDomain": "ordre.example",
+            "MailExchange": "mx.ordre.example",
+            "Priority": 10,
+        }
+        twice(controller, DSC, exchanger)
+        twice(controller, DSC, exchanger | {"Priority": 20, "TimeToLive": "1.00:00:00"})
+        asked = {"records": [{"zone": "ordre.example", "name": "@", "type": "MX"}]}
+        state = run(controller, OWN + "dns_state_info", asked)["state"]
+        assert state["records"][0]["values"] == [
+            {"value": "mx.ordre.example.", "ttl_seconds": 86400, "aged": False, "priority": 20}
+        ]
+        twice(controller, DSC, exchanger | {"EmailDomain": "lettre.ordre.example"})
+        twice(controller, DSC, exchanger | {"Ensure": "Absent"})
+        for wrong, words in (
+            ({"EmailDomain": "ailleurs.example"}, "not a subdomain"),
+            ({"TimeToLive": "86400"}, "TimeSpan"),
+            ({"Priority": 70000}, "UInt16"),
+            ({"ZoneName": "rien.example", "EmailDomain": "rien.example"}, "was not found"),
+        ):
+            assert words in run(controller, DSC, exchanger | wrong, fails=True)["msg"]
+
     def test_an_aged_record_is_written_anew_as_a_static_one(self, controller, twice):
         args = {"zone": "ordre.example", "name": "dc01", "type": "A", "value": ["10.42.0.11"], "ttl": 1200}
         twice(controller, "ansible.windows.win_dns_record", args)

@@ -92,6 +92,9 @@ def test_numbers_and_booleans_of_templates_are_texts():
             "only one site can be the renamed",
         ),
         ({"dns_records": [{"zone": "z", "name": "a", "type": "A"}]}, "dns_records[0].values: missing"),
+        ({"dns_records": [{"zone": "z", "name": "@", "type": "MX", "values": ["mx"]}]}, "values[0]: 'mx' is not a"),
+        ({"dns_records": [{"zone": "z", "name": "@", "type": "MX", "values": ["65536 mx"]}]}, "'65536 mx' is not a"),
+        ({"dns_records": [{"zone": "z", "name": "@", "type": "MX", "values": ["10 a b"]}]}, "'10 a b' is not a"),
         ({"dns_records": [{"zone": "z", "name": "a", "type": "A", "values": ["x"]}]}, "dns_records[0].values[0]: 'x'"),
         ({"dns_records": [{"zone": "z", "name": "a", "type": "SRV", "values": ["x"]}]}, "needs port, priority and"),
         (

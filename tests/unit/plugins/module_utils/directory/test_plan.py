@@ -81,6 +81,7 @@ FULL = declare(
         },
         {"zone": "example.org", "name": "v6", "type": "AAAA", "values": ["2001:DB8:0::1"]},
         {"zone": "example.org", "name": "parti", "type": "A", "state": "absent", "force": True},
+        {"zone": "example.org", "name": "@", "type": "MX", "values": ["10 mx1.example.org", "20 MX2.example.org."]},
     ],
     dhcp=True,
     dhcp_options=[{"id": 6, "values": ["10.0.0.11"]}],
@@ -209,21 +210,20 @@ def as_declared(declared: Declaration) -> observed.Observation:
         for item in declared.dns_conditional_forwarders
     ]
     dotted = {"CNAME", "NS", "PTR", "SRV"}
+
+    def value_state(record, value):
+        if record.type == "MX":
+            preference, host = value.split(" ")
+            return observed.RecordValue(host.rstrip(".") + ".", record.ttl_seconds, priority=int(preference))
+        text = f"{value}." if record.type in dotted else value.lower()
+        return observed.RecordValue(text, record.ttl_seconds, record.port, record.priority, record.weight)
+
     records = [
         observed.RecordState(
             record.zone,
             record.name.upper(),
             record.type,
-            tuple(
-                observed.RecordValue(
-                    f"{value}." if record.type in dotted else value.lower(),
-                    record.ttl_seconds,
-                    record.port,
-                    record.priority,
-                    record.weight,
-                )
-                for value in record.values
-            ),
+            tuple(value_state(record, value) for value in record.values),
         )
         for record in declared.dns_records
     ]
@@ -456,6 +456,33 @@ def swap(items, index, **changes):
             "dns_records",
             "parti.example.org A (remove)",
         ),
+        (
+            change_dns(records=swap(N.records, 5, values=N.records[5].values[1:])),
+            "dns_mail_records",
+            "@.example.org MX mx1.example.org (create)",
+        ),
+        (
+            change_dns(
+                records=swap(
+                    N.records,
+                    5,
+                    values=(replace(N.records[5].values[0], priority=99, ttl_seconds=60), N.records[5].values[1]),
+                )
+            ),
+            "dns_mail_records",
+            "@.example.org MX mx1.example.org (preference, ttl_seconds)",
+        ),
+        (
+            change_dns(
+                records=swap(
+                    N.records,
+                    5,
+                    values=(*N.records[5].values, observed.RecordValue("former.example.org.", priority=30)),
+                )
+            ),
+            "dns_mail_records",
+            "@.example.org MX former.example.org (remove)",
+        ),
         (change_dhcp(configured=False), "dhcp_setup", "DHCP server (first configuration)"),
         (change_dhcp(authorized=False), "dhcp_authorization", "authorisation (Present)"),
         (change_dhcp(options=()), "dhcp_options", "option 6 (values)"),
@@ -477,6 +504,23 @@ def test_each_difference_is_found_once_and_alone(observation, kind, label):
     found = differences(FULL, observation)
     assert list(found) == [kind], found
     assert [entry["label"] for entry in found[kind]] == [label]
+
+
+@pytest.mark.parametrize(
+    ("name", "ttl", "domain", "span"),
+    [("@", 3600, "example.org", "01:00:00"), ("news", 93_784, "news.example.org", "1.02:03:04")],
+)
+def test_a_mail_exchanger_is_told_as_the_resource_compares_it(name, ttl, domain, span):
+    record = {"zone": "example.org", "name": name, "type": "MX", "values": ["5 Mx.Example.org."], "ttl_seconds": ttl}
+    (entry,) = differences(declare(dns_records=[record]), observed.Observation(VIRGIN))["dns_mail_records"]
+    assert (entry["domain"], entry["host"], entry["preference"], entry["ttl"], entry["ensure"], entry["foreseen"]) == (
+        domain,
+        "mx.example.org",
+        5,
+        span,
+        "Present",
+        True,
+    )
 
 
 def test_what_one_run_makes_is_foreseen_of_what_needs_it():
