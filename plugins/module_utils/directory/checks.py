@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, ip_network
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,8 +16,9 @@ from .language import Text, about
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .declared import Declaration, DhcpScope, DnsRecord, Group, PasswordPolicy, User
+    from .declared import Declaration, DhcpScope, DnsRecord, Group, PasswordPolicy, PolicyValue, User
 
+_GUID = re.compile(r"(\{)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?(1)\})", re.IGNORECASE)
 _UNSAFE = frozenset('"+\\<>;=#/')
 """Characters that microsoft.ad 1.10 does not escape when it looks an object up by name (it escapes the comma)."""
 
@@ -69,6 +71,7 @@ def _repeated(declared: Declaration) -> Iterator[Text]:
         ("service_accounts", declared.service_accounts, lambda item: str(item.name)),
         ("fine_grained_policies", declared.fine_grained_policies, lambda item: str(item.name)),
         ("sites", declared.sites, lambda item: str(item.name)),
+        ("group_policies", declared.group_policies, lambda item: str(item.name)),
         ("dns_zones", declared.dns_zones, lambda item: str(item.name)),
         ("dns_conditional_forwarders", declared.dns_conditional_forwarders, lambda item: str(item.name)),
         ("dns_records", declared.dns_records, lambda item: f"{item.name}.{item.zone} {item.type}"),
@@ -209,6 +212,55 @@ def _policies(declared: Declaration) -> Iterator[Text]:
             yield about(
                 f"{path}.precedence", f"{item.precedence} is not 1 or more", f"{item.precedence} n'est pas au moins 1"
             )
+
+
+def _group_policies(declared: Declaration) -> Iterator[Text]:
+    for index, policy in enumerate(declared.group_policies):
+        path = f"group_policies[{index}]"
+        if policy.purge and policy.backup:
+            yield about(
+                f"{path}.purge",
+                "purge would remove what the backup brings; declare one of the two",
+                "purge supprimerait ce que la sauvegarde apporte ; déclarez l'un ou l'autre",
+            )
+        if policy.backup and not _GUID.fullmatch(policy.backup.id):
+            yield about(
+                f"{path}.backup.id",
+                f"{policy.backup.id!r} is not the identifier of a backup (the name of its folder)",
+                f"« {policy.backup.id} » n'est pas l'identifiant d'une sauvegarde (le nom de son dossier)",
+            )
+        seen: set[str] = set()
+        for number, value in enumerate(policy.values):
+            where = f"{path}.values[{number}]"
+            yield from _policy_value(where, value)
+            folded = f"{value.key}\\{value.name}".casefold()
+            if folded in seen:
+                yield about(where, f"{value.name} is declared twice", f"{value.name} est déclaré deux fois")
+            seen.add(folded)
+
+
+def _policy_value(path: str, value: PolicyValue) -> Iterator[Text]:
+    if not re.match(r"(HKLM|HKCU)\\[^\\]", value.key, re.IGNORECASE):
+        yield about(
+            f"{path}.key",
+            f"{value.key!r} does not start with HKLM\\ (computers) or HKCU\\ (users)",
+            f"« {value.key} » ne commence ni par HKLM\\ (ordinateurs) ni par HKCU\\ (utilisateurs)",
+        )
+    several = value.type == "multistring"
+    if value.data if several else value.lines:
+        good, bad = ("lines", "data") if several else ("data", "lines")
+        yield about(
+            f"{path}.{bad}",
+            f"the data of a {value.type} is given in {good}",
+            f"les données d'un {value.type} se donnent dans {good}",
+        )
+    limit = {"dword": 2**32, "qword": 2**64}.get(value.type)
+    if limit and value.state == "present" and not (value.data.isdigit() and int(value.data) < limit):
+        yield about(
+            f"{path}.data",
+            f"{value.data!r} is not an unsigned number, which a {value.type} is",
+            f"« {value.data} » n'est pas un nombre sans signe, comme le veut le type {value.type}",
+        )
 
 
 def _between(path: str, value: int, lowest: int, highest: int) -> Iterator[Text]:
@@ -418,6 +470,7 @@ _CHECKS: tuple[Callable[[Declaration], Iterator[Text]], ...] = (
     _removals,
     _users,
     _policies,
+    _group_policies,
     _sites,
     _dns,
     _dhcp,

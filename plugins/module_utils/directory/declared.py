@@ -128,6 +128,37 @@ class GpoLink:
 
 
 @dataclass(frozen=True, slots=True)
+class GpoBackup:
+    """A backup that GPMC or Backup-GPO wrote to a folder on the server or a share."""
+
+    path: str
+    id: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyValue:
+    """A registry value of a group policy; ``lines`` is the data of a multistring, ``data`` that of all other types."""
+
+    key: str
+    name: str
+    type: str = "dword"
+    data: str = ""
+    lines: tuple[str, ...] = ()
+    state: str = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPolicy:
+    """A group policy, with the backup it is made from and the registry values it holds."""
+
+    name: str
+    backup: GpoBackup | None = None
+    values: tuple[PolicyValue, ...] = ()
+    purge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Laps:
     """Windows LAPS: who keeps its password in the directory, and how it is made."""
 
@@ -274,6 +305,7 @@ class Declaration:
     kds_root_key: bool = True
     kds_root_key_effective_immediately: bool = False
     sites: tuple[Site, ...] = ()
+    group_policies: tuple[GroupPolicy, ...] = ()
     gpo_links: tuple[GpoLink, ...] = ()
     laps: Laps = Laps()
     dns_client_servers: tuple[str, ...] = ()

@@ -393,8 +393,16 @@ class DirectoryPlan:
             current = found.get((names.key(target), link.gpo.casefold()))
             why = [CREATE] if current is None else differing(wanted, asdict(current))
             if why:
+                made = link.gpo.casefold() in {policy.name.casefold() for policy in self.declared.group_policies}
                 items.append(
-                    item(f"{link.gpo} on {target}", why, foreseen=self.blind, gpo=link.gpo, target=target, **wanted)
+                    item(
+                        f"{link.gpo} on {target}",
+                        why,
+                        foreseen=self.blind or made,
+                        gpo=link.gpo,
+                        target=target,
+                        **wanted,
+                    )
                 )
         return items
 

@@ -28,6 +28,7 @@ def server_plan(declared: Declaration, observation: Observation, language: Langu
         "registry": plan.registry(),
         "dns_client": plan.dns_client(),
         "dsc_modules": plan.dsc_modules(),
+        "group_policies": plan.group_policies(),
     }
 
 

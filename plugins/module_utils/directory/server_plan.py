@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .declared import GpoBackup
 from .directory_plan import encryption_bits
 from .items import CREATE, Item, item
 from .language import Text, about
 
 if TYPE_CHECKING:
-    from .declared import Declaration
+    from .declared import Declaration, PolicyValue
     from .observed import Observation, Server
 
 SERVICES = "HKLM:\\SYSTEM\\CurrentControlSet\\Services"
@@ -187,6 +188,25 @@ class ServerPlan:
             for wanted in settings(self.declared, primary=self.primary)
         ]
 
+    def group_policies(self) -> list[dict[str, Any]]:
+        """All group policies of the declaration, on the PDC emulator: the module compares them itself."""
+        if not self.primary:
+            return []
+        found = []
+        for policy in self.declared.group_policies:
+            backup = policy.backup or GpoBackup("", "")
+            found.append(
+                {
+                    "name": policy.name,
+                    "backup_path": backup.path,
+                    "backup_id": backup.id,
+                    "backup_version": backup.version,
+                    "purge": policy.purge,
+                    "values": [_policy_value(value) for value in policy.values],
+                }
+            )
+        return found
+
     def dns_client(self) -> list[Item]:
         """Cards whose DNS servers differ: the declared ones, else the server itself."""
         items = []
@@ -209,6 +229,15 @@ class ServerPlan:
             if module.version not in found.get(module.name.casefold(), ())
             and (self.declared.dhcp or module.name != "DhcpServerDsc")
         ]
+
+
+def _policy_value(value: PolicyValue) -> dict[str, Any]:
+    """A registry value as the module group_policies takes it."""
+    found: dict[str, Any] = {"key": value.key, "name": value.name, "type": value.type, "state": value.state}
+    if value.state == "present":
+        number = value.type in {"dword", "qword"}
+        found["data"] = list(value.lines) if value.type == "multistring" else int(value.data) if number else value.data
+    return found
 
 
 def _build(version: str) -> int:

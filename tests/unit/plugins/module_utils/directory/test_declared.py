@@ -23,6 +23,17 @@ def declare(**values):
     return Declaration.read({"domain": "example.org", **values})
 
 
+GUID = "{5A2C9C3E-7C59-4F1C-9E0E-3C1D5E0C9B11}"
+
+
+def policy_value(*more, **changes):
+    """A group policy with one value, changed, and some more."""
+    first = {"key": "HKLM\\a", "name": "b", "type": "dword", "data": "1"} | changes
+    if first["type"] != "dword" and "data" not in changes:
+        del first["data"]
+    return {"group_policies": [{"name": "a", "values": [first, *more]}]}
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -158,6 +169,22 @@ def test_numbers_and_booleans_of_templates_are_texts():
         ({"laps": {"targets": ["Postes"]}}, "laps.targets[0]: 'Postes' is not a distinguished name"),
         ({"gpo_links": [{"gpo": "a", "target": "Postes"}]}, "gpo_links[0].target: 'Postes'"),
         ({"kerberos_encryption_types": []}, "kerberos_encryption_types: at least one"),
+        (
+            {"group_policies": [{"name": "a", "purge": True, "backup": {"path": "C:\\a", "id": GUID}}]},
+            "group_policies[0].purge: purge would remove",
+        ),
+        (
+            {"group_policies": [{"name": "a", "backup": {"path": "C:\\a", "id": "Postes"}}]},
+            "group_policies[0].backup.id: 'Postes' is not",
+        ),
+        ({"group_policies": [{"name": "a"}, {"name": "A"}]}, "group_policies[1]: A is declared twice"),
+        (policy_value(key="Software\\a"), "group_policies[0].values[0].key: 'Software\\\\a' does not start"),
+        (policy_value(key="HKLM\\"), "values[0].key: "),
+        (policy_value(data="many"), "values[0].data: 'many' is not an unsigned number"),
+        (policy_value(data=str(2**32)), "values[0].data: '4294967296' is not"),
+        (policy_value(type="multistring", data="a"), "values[0].data: the data of a multistring is given in lines"),
+        (policy_value(type="string", lines=["a"]), "values[0].lines: the data of a string is given in data"),
+        (policy_value({"key": "hkcu\\a", "name": "B", "data": "1"}, key="HKCU\\a"), "values[1]: B is declared twice"),
         ({"registry": [{"path": "HKCU:\\x", "name": "a", "data": "1"}]}, "registry[0].path"),
         ({"registry": [{"path": "HKLM:\\x", "name": "a", "data": "one"}]}, "registry[0].data: 'one'"),
     ],

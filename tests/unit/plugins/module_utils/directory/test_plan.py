@@ -523,6 +523,38 @@ def test_a_mail_exchanger_is_told_as_the_resource_compares_it(name, ttl, domain,
     )
 
 
+POLICY = {
+    "name": "Postes",
+    "backup": {"path": "C:\\Strategies", "id": "{5A2C9C3E-7C59-4F1C-9E0E-3C1D5E0C9B11}", "version": "2"},
+    "values": [
+        {"key": "HKLM\\Software\\a", "name": "number", "data": "7"},
+        {"key": "HKLM\\Software\\a", "name": "text", "type": "string", "data": "x, y"},
+        {"key": "HKLM\\Software\\a", "name": "lines", "type": "multistring", "lines": ["x", "y"]},
+        {"key": "HKCU\\Software\\a", "name": "gone", "state": "absent"},
+    ],
+}
+
+
+def test_group_policies_are_handed_to_the_module_whole_and_by_the_pdc_emulator_alone():
+    declared = declare(group_policies=[POLICY, {"name": "Vide", "purge": True}])
+    first, second = plan.server_plan(declared, observed.Observation(server()))["group_policies"]
+    assert (first["backup_path"], first["backup_id"], first["backup_version"]) == tuple(POLICY["backup"].values())
+    assert [value.get("data") for value in first["values"]] == [7, "x, y", ["x", "y"], None]
+    assert [value["state"] for value in first["values"]] == ["present"] * 3 + ["absent"]
+    assert second == {**second, "backup_id": "", "backup_path": "", "purge": True, "values": []}
+    assert plan.server_plan(declared, observed.Observation(server(primary=False)))["group_policies"] == []
+    assert len(plan.server_plan(declared, observed.Observation(VIRGIN))["group_policies"]) == 2
+
+
+@pytest.mark.parametrize(("declared_too", "foreseen"), [(True, True), (False, False)])
+def test_the_link_of_a_group_policy_that_the_run_makes_is_foreseen(declared_too, foreseen):
+    declared = declare(
+        gpo_links=[{"gpo": "postes", "target": ""}], group_policies=[{"name": "Postes"}] if declared_too else []
+    )
+    (link,) = differences(declared, as_declared(declare()))["gpo_links"]
+    assert link["foreseen"] is foreseen
+
+
 def test_what_one_run_makes_is_foreseen_of_what_needs_it():
     gone = change_directory(users=D.users[1:], principals=tuple(p for p in D.principals if p.asked != "u.un"))
     found = differences(FULL, gone)
