@@ -78,5 +78,7 @@ clean: ## Leave nothing behind: no container, process, mount, address or namespa
 	@rm -rf .lab .cache .ansible build tests/output .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 .PHONY: distclean
-distclean: clean ## The same, and the virtual environment and cached images
+distclean: ## The same, and the virtual environment, the downloads and podman's images of the lab
+	@if [ -x $(PY) ]; then $(PY) -m lab down --all --purge --images; fi
+	@$(MAKE) --no-print-directory clean
 	@rm -rf .venv .collections $${XDG_CACHE_HOME:-$$HOME/.cache}/cnosf-infogerance

@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from lab.control import ControlError, NotRunningError, ask
 from lab.daemon import EXIT_BUSY, FAILURE, BusyError, Lab, hold
 from lab.faults import API, KINDS
 from lab.guests import GuestError
+from lab.linux.images import Images
+from lab.linux.runtime import detect
 from lab.network import NetworkError, require_root
 from lab.settings import REPOSITORY, Instance, Settings, SettingsError, homes, instance, load
 
@@ -251,7 +254,17 @@ def _down(options: argparse.Namespace, where: Instance, settings: Settings) -> i
     for each in targets:
         found = stop(each, purge=options.purge)
         print(f"{each.name}: stopped {', '.join(found)}" if found else f"{each.name}: nothing was running")
+    if options.images:
+        _forget_images()
     return 0
+
+
+def _forget_images() -> None:
+    """Remove the templates' images; a machine without podman has none."""
+    if shutil.which("podman") is None:
+        return
+    for name in asyncio.run(Images(detect(), print).forget()):
+        print(f"removed {name}")
 
 
 def _show(options: argparse.Namespace, where: Instance, _settings: Settings) -> int:
@@ -326,6 +339,9 @@ def parser() -> argparse.ArgumentParser:
     down = verbs.add_parser("down", help="stop it; nothing of it stays but its state")
     down.add_argument("--purge", action="store_true", help="remove the state too: servers, disks, credentials")
     down.add_argument("--all", action="store_true", help="every lab of this checkout")
+    down.add_argument(
+        "--images", action="store_true", help="remove the images of the templates from podman too; no lab may run"
+    )
     down.set_defaults(run=_down)
     status = verbs.add_parser("status", help="what runs")
     status.add_argument("--json", action="store_true")

@@ -194,11 +194,16 @@ class Images:
             await run(*self.runtime.podman, "import", "--quiet", str(archive), recipe.tag, seconds=600)
         return Image(recipe.tag, recipe.system, recipe.label)
 
-    async def forget(self) -> None:
-        """Remove the lab's images from podman; the tars stay in the cache."""
-        said = await run(*self.runtime.podman, "images", "--quiet", "--filter", f"reference={REPOSITORY}")
-        for identifier in dict.fromkeys(said.split()):
-            await run(*self.runtime.podman, "rmi", "--force", identifier)
+    async def forget(self) -> list[str]:
+        """Remove the lab's images from podman, those of snapshots too; give their names. The tars stay in the cache."""
+        said = await run(
+            *(*self.runtime.podman, "images", "--format", "{{.Repository}}:{{.Tag}}"),
+            *("--filter", f"reference={REPOSITORY}", "--filter", f"reference={REPOSITORY}-*"),
+        )
+        names = list(dict.fromkeys(said.split()))
+        for name in names:
+            await run(*self.runtime.podman, "rmi", "--force", name)
+        return names
 
     def _archive(self, recipe: Recipe) -> Path:
         return self.folder / f"{recipe.system}-{recipe.fingerprint}.tar"

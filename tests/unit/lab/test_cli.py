@@ -185,3 +185,50 @@ def test_orphans_are_ended_by_program_and_argument_only(tmp_path):
     finally:
         other.kill()
         other.wait()
+
+
+# ------------------------------------------------------------------- clean
+
+
+@pytest.mark.parametrize(("options", "forgets"), [([], False), (["--all", "--purge"], False), (["--images"], True)])
+def test_images_go_only_when_asked(monkeypatch, capsys, options, forgets):
+    asked = []
+
+    async def forget(_images):
+        asked.append("images")
+        return ["localhost/lab:debian"]
+
+    monkeypatch.setattr(cli, "stop", lambda _where, **_options: [])
+    monkeypatch.setattr(cli.Images, "forget", forget)
+    monkeypatch.setattr(cli, "detect", lambda: None)
+    monkeypatch.setattr(cli.shutil, "which", lambda _name: "/usr/bin/podman")
+    assert cli.main(["--instance", "cli-test", "--number", NUMBER, "down", *options]) == 0
+    assert asked == ["images"] * forgets
+    assert ("removed localhost/lab:debian" in capsys.readouterr().out) is forgets
+
+
+def test_no_podman_no_images(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "stop", lambda _where, **_options: [])
+    monkeypatch.setattr(cli.shutil, "which", lambda _name: None)
+    assert cli.main(["--instance", "cli-test", "--number", NUMBER, "down", "--images"]) == 0
+    assert "removed" not in capsys.readouterr().out
+
+
+def test_distclean_removes_the_images_and_clean_keeps_them():
+    """What `make` would run: read from make itself, which runs nothing with --dry-run."""
+
+    def commands(goal):
+        done = subprocess.run(
+            ["make", "--dry-run", "--no-print-directory", goal],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    assert "lab down --all --purge" in commands("clean")
+    assert "--images" not in commands("clean")
+    assert "lab down --all --purge --images" in commands("distclean")
+    assert "rm -rf .lab" in commands("distclean")
+    assert "rm -rf .venv" in commands("distclean")

@@ -207,6 +207,23 @@ def podman(monkeypatch):
     return calls
 
 
+def test_images_are_forgotten_by_name(tmp_path, monkeypatch):
+    """Two names may be one image: each is removed, no other image is, and no tar is."""
+    calls = []
+    names = [f"{images.REPOSITORY}:debian_12-1", f"{images.REPOSITORY}-snapshot:web01-before"]
+
+    async def podman(*argv, **_options):
+        calls.append(argv)
+        return "".join(f"{name}\n" for name in names) if "images" in argv else ""
+
+    monkeypatch.setattr(images, "run", podman)
+    (tmp_path / "debian_12-1.tar").touch()
+    assert asyncio.run(FakeImages(tmp_path, []).forget()) == names
+    assert f"reference={images.REPOSITORY}" in calls[0]
+    assert [argv[-2:] for argv in calls[1:]] == [("--force", name) for name in names]
+    assert (tmp_path / "debian_12-1.tar").exists()
+
+
 def test_ubuntu_is_built_where_its_archive_answers(tmp_path, monkeypatch, podman):
     monkeypatch.setattr(images, "answers", lambda _recipe: True)
     image = asyncio.run(FakeImages(tmp_path, []).ensure("ubuntu_2404"))
