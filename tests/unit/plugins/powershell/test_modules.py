@@ -31,7 +31,9 @@ OWN_FILES = {("win_baseline_info", "Remove-Item"): "its own temporary export"}
 
 PROGRAMS = {
     "dcdiag.exe": "only its silence counts",
+    "pnputil.exe": "only its exit code counts",
     "w32tm.exe": "its answer is a server's name",
+    "keyscan.exe": "ssh-keyscan, whose answer is keys in the format of sshd(8)",
     "secedit.exe": "what is read is the file it exports, whose keys and SIDs are the same everywhere",
     "auditpol.exe": "what is read is the file of /backup, which holds identifiers and numbers",
 }
