@@ -76,6 +76,7 @@ def run_module(
     diff: bool = False,
     user: str = "SYSTEM",
     environment: Mapping[str, str] | None = None,
+    network: tuple[str, str] | None = None,
 ) -> Result:
     """Run a module and give its result as it goes back to Ansible.
 
@@ -87,6 +88,7 @@ def run_module(
         diff: Whether a diff is wanted.
         user: The account that runs it.
         environment: Environment variables of the task.
+        network: Account and password that it shows to other servers; a WinRM session has none.
     """
     registry.load_handlers()
     name = full_name(module)
@@ -120,7 +122,16 @@ def run_module(
         else:
             target = server.scratch() if check else server
             call = Call(
-                name, judged.args, target, check, diff, user, judged.given, environment or {}, list(judged.warnings)
+                name,
+                judged.args,
+                target,
+                check,
+                diff,
+                user,
+                judged.given,
+                environment or {},
+                list(judged.warnings),
+                network,
             )
             with guard:
                 result = registration.handler(call)

@@ -504,8 +504,8 @@ class WinRMEndpoint:
             ModuleFailure: Becoming the other account failed.
         """
         become = operation.become
-        if become is None:
-            return owner
+        if become is None or become.network_only:
+            return owner  # on this server: the other account is for the network alone, and nobody judges it here
         wanted = become.user
         sid = _SERVICE_ACCOUNTS.get(wanted.rpartition("\\")[2].casefold(), wanted if is_sid(wanted) else None)
         if sid is not None:
@@ -539,6 +539,9 @@ class WinRMEndpoint:
         except ModuleFailure as failure:
             return json.dumps({"failed": True, "changed": False, "msg": failure.msg}), "", 1
 
+        become = operation.become
+        network = (become.user, become.password or "") if become and become.network_only else None
+
         def work() -> dict[str, Any]:
             return dispatch.run_module(
                 self.server,
@@ -548,6 +551,7 @@ class WinRMEndpoint:
                 diff=operation.diff,
                 user=account.account,
                 environment=operation.environment,
+                network=network,
             )
 
         if operation.job is not None:

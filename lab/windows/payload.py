@@ -40,6 +40,11 @@ class Become:
     logon_type: str = "Interactive"
     flags: str = ""
 
+    @property
+    def network_only(self) -> bool:
+        """Whether the account is for other servers only (``NetCredentialsOnly``; before 2.19 in the plugin's words)."""
+        return "netcredentialsonly" in self.flags.casefold().replace("_", "")
+
 
 @dataclass(frozen=True, slots=True)
 class AsyncJob:

@@ -10,9 +10,11 @@ that the publisher states, so that roles keep the address and checksum they have
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,7 +26,7 @@ _MAGIC = b"STAND-IN OF THE LAB\n"
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One published installer."""
+    """One published installer; one without a stated checksum (handed over by hand) has its stand-in's own."""
 
     url: str
     sha256: str
@@ -40,7 +42,7 @@ class Publication:
 def publications() -> tuple[Publication, ...]:
     """All installers that the lab stands in for."""
     entries = yaml.safe_load((DATA / "publications.yml").read_text(encoding="utf-8"))
-    return tuple(Publication(entry["url"], entry["sha256"], entry["product"]) for entry in entries)
+    return tuple(Publication(entry["url"], entry.get("sha256", ""), entry["product"]) for entry in entries)
 
 
 def by_url(url: str) -> Publication | None:
@@ -54,3 +56,18 @@ def by_content(content: bytes) -> Publication | None:
         return None
     url = json.loads(content[len(_MAGIC) :])["url"]
     return by_url(url)
+
+
+def main() -> None:
+    """Write a stand-in where the controller keeps installers that publishers hand over by hand."""
+    parser = argparse.ArgumentParser(prog="python -m lab.windows.publications", description=main.__doc__)
+    parser.add_argument("url", choices=[entry.url for entry in publications()])
+    parser.add_argument("file", type=Path)
+    options = parser.parse_args()
+    published = by_url(options.url)
+    if published is not None:
+        options.file.write_bytes(published.content)
+
+
+if __name__ == "__main__":
+    main()

@@ -56,6 +56,8 @@ class Call:
     environment: Mapping[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     """Warnings to hand back to Ansible."""
+    network: tuple[str, str] | None = field(default=None, repr=False)
+    """Account and password shown to other servers (become with netcredentials_only); a WinRM session has none."""
 
 
 @dataclass(frozen=True, slots=True)

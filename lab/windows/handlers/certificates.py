@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from lab.windows.filesystem import FileSystem
+from lab.windows.filesystem import key as path_key
 from lab.windows.registry import Call, ModuleFailure, NotSimulated, Result, handles, section
 
 if TYPE_CHECKING:
@@ -32,11 +35,14 @@ _STORES = (
     "WebHosting",
 )
 _LOCATIONS = ("CurrentUser", "LocalMachine")
+MACHINE_KEYS = (r"C:\ProgramData\Microsoft\Crypto\RSA\MachineKeys", r"C:\ProgramData\Microsoft\Crypto\Keys")
+"""Folders of the machine's keys: of the older providers, and of CNG."""
 
 
 @section("certificates")
 def _certificates(_spec: ServerSpec) -> dict[str, Any]:
-    # location -> store -> thumbprint -> {der, private_key (PEM, empty without one), exportable, friendly_name}
+    # location -> store -> thumbprint -> {der, private_key (SHA-256 of its public half, empty without one), key_file,
+    # exportable, friendly_name}. The keys themselves are kept nowhere.
     return {location: {store: {} for store in _STORES} for location in _LOCATIONS}
 
 
@@ -45,19 +51,59 @@ def thumbprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 - Windows' own identifier, no protection
 
 
-def put(
-    server: WindowsServer, store: str, certificate: x509.Certificate, key_pem: str = "", *, exportable: bool = True
-) -> str:
-    """Put a certificate in a store of the machine; gives its thumbprint."""
+def _key_mark(certificate: x509.Certificate) -> str:
+    """What stands for a private key: who has it can be told, and the key cannot."""
+    spki = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(spki).hexdigest()
+
+
+def _entry(certificate: x509.Certificate, key: str, file: str, *, exportable: bool) -> dict[str, Any]:
     der = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode("ascii")
+    return {"der": der, "private_key": key, "key_file": file, "exportable": exportable, "friendly_name": ""}
+
+
+def put(
+    server: WindowsServer,
+    store: str,
+    certificate: x509.Certificate,
+    *,
+    with_key: bool = False,
+    exportable: bool = True,
+) -> str:
+    """Put a certificate in a store of the machine, with a key of the machine's when told to; gives its thumbprint."""
     name = thumbprint(certificate)
-    server.section("certificates")["LocalMachine"][store][name] = {
-        "der": der,
-        "private_key": key_pem,
-        "exportable": exportable,
-        "friendly_name": "",
-    }
+    mark = _key_mark(certificate) if with_key else ""
+    file = _make_key_file(server, certificate, mark, "") if with_key else ""
+    server.section("certificates")["LocalMachine"][store][name] = _entry(certificate, mark, file, exportable=exportable)
     return name
+
+
+def _make_key_file(server: WindowsServer, certificate: x509.Certificate, mark: str, user: str) -> str:
+    """File of a key container: the machine's, or the one in a user's profile. It holds no key."""
+    legacy = isinstance(certificate.public_key(), rsa.RSAPublicKey)
+    if user:
+        folder = rf"C:\Users\{user}\AppData\Roaming\Microsoft\Crypto\{'RSA' if legacy else 'Keys'}"
+    else:
+        folder = MACHINE_KEYS[0] if legacy else MACHINE_KEYS[1]
+    files = FileSystem(server)
+    path = rf"{folder}\{mark[:32]}_{uuid.uuid5(uuid.NAMESPACE_DNS, server.name)}"
+    files.make_dir(folder, "S-1-5-18")
+    files.write(path, b"key container of the lab", "S-1-5-18")
+    full = [
+        {"sid": sid, "type": "allow", "rights": 0x1F01FF, "inherit": 0, "propagation": 0}
+        for sid in ("S-1-5-18", "S-1-5-32-544")
+    ]
+    server.section("acls")[path_key(path)] = {"protected": True, "aces": full, "audit": []}
+    return path
+
+
+def key_file(server: WindowsServer, entry: dict[str, Any]) -> str:
+    """The machine's key file of a store's entry; empty where there is none."""
+    path: str = entry.get("key_file", "")
+    machine = path.casefold().startswith(tuple(folder.casefold() for folder in MACHINE_KEYS))
+    return path if machine and FileSystem(server).is_file(path) else ""
 
 
 def load(entry: dict[str, Any]) -> x509.Certificate:
@@ -76,23 +122,24 @@ def adopt(server: WindowsServer, pem: bytes) -> str:
         put(server, "Root", authority)
     mine = server.section("certificates")["LocalMachine"]["My"]
     if name not in mine:
-        put(server, "My", certificate, "kept by the endpoint", exportable=False)
+        put(server, "My", certificate, with_key=True, exportable=False)
     for listener in server.section("winrm_listeners")["listeners"]:
         if listener["transport"] == "https" and listener["certificate_thumbprint"] not in mine:
             listener["certificate_thumbprint"] = name
     return name
 
 
-def _read(call: Call, path: str) -> list[tuple[x509.Certificate, str]]:
-    """Certificates of a file, the first with its key in PEM when the file has one."""
+def _read(call: Call, path: str) -> list[tuple[x509.Certificate, bool]]:
+    """Certificates of a file, and whether the file holds the key of each."""
     files = FileSystem(call.server)
     if not files.is_file(path):
         raise ModuleFailure(f"path '{path}' does not exist or is not accessible", thumbprints=[])
     content = files.read(path)
     if b"-----BEGIN CERTIFICATE-----" in content:
-        return [(certificate, "") for certificate in x509.load_pem_x509_certificates(content)]
+        # .NET Framework reads the first certificate of a PEM file and nothing of the rest.
+        return [(x509.load_pem_x509_certificates(content)[0], False)]
     try:
-        return [(x509.load_der_x509_certificate(content), "")]
+        return [(x509.load_der_x509_certificate(content), False)]
     except ValueError:
         pass
     password = call.args["password"]
@@ -104,13 +151,8 @@ def _read(call: Call, path: str) -> list[tuple[x509.Certificate, str]]:
             "un certificat.",
             thumbprints=[],
         ) from None
-    pem = ""
-    if key is not None:
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode("ascii")
-    found = [(certificate, pem)] if certificate is not None else []
-    return found + [(other, "") for other in others]
+    found = [(certificate, key is not None)] if certificate is not None else []
+    return found + [(other, False) for other in others]
 
 
 def _store(call: Call) -> dict[str, Any]:
@@ -147,9 +189,11 @@ def win_certificate_store(call: Call) -> Result:
             name = thumbprint(certificate)
             names.append(name)
             if name not in store or (key and not store[name]["private_key"]):
-                der = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode("ascii")
-                exportable = args["key_exportable"]
-                store[name] = {"der": der, "private_key": key, "exportable": exportable, "friendly_name": ""}
+                mark = _key_mark(certificate) if key else ""
+                # DefaultKeySet follows the file: a user's key, unless an export from a machine says otherwise.
+                user = "" if args["key_storage"] == "machine" else call.user.rpartition("\\")[2]
+                file = _make_key_file(call.server, certificate, mark, user) if key else ""
+                store[name] = _entry(certificate, mark, file, exportable=args["key_exportable"])
                 changed = True
         return {"changed": changed, "thumbprints": names}
     if args["state"] == "absent":

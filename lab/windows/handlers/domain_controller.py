@@ -14,7 +14,6 @@ from lab.windows.domains import DISABLED, NEVER_EXPIRES, Domain, Object, dn_key,
 from lab.windows.handlers import dhcp, features, services
 from lab.windows.handlers.active_directory import ENCRYPTION
 from lab.windows.handlers.clock import iana_zone
-from lab.windows.handlers.powershell_modules import versions
 from lab.windows.handlers.promotion import CONTROLLER_SERVICES
 from lab.windows.hive import Registry
 from lab.windows.registry import Call, ModuleFailure, Result, handles
@@ -38,40 +37,6 @@ _POLICY = {
 
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@handles("cnosf.infogerance.windows_state_info", source=_OWN.format(name="windows_state_info"))
-def windows_state_info(call: Call) -> Result:
-    """The server in its domain and on its network."""
-    server = call.server
-    state = server.section("system")
-    role = state["domain_role"]
-    adapters = server.section("dns_client")["adapters"]
-    return {
-        "changed": False,
-        "state": {
-            "hostname": server.computer_name,
-            "role": "domain_controller" if is_controller(server) else "member" if server.domain else "standalone",
-            "primary": role == "Primary domain controller",
-            "domain": server.domain or "",
-            "version": system(state["system"]).version.rpartition(".")[0],
-            "time": _stamp(server.now()),
-            "reboot_pending": bool(server.pending_reboot),
-            "interfaces": [
-                {
-                    "name": nic["name"],
-                    "addresses": [nic["address"].split("/")[0]],
-                    "dhcp": False,
-                    "dns_servers": list(adapters.get(nic["name"], [])),
-                }
-                for nic in state["networks"]
-                if nic["address"]
-            ],
-            "powershell_modules": [
-                {"name": name, "versions": versions(server, name)} for name in call.args["powershell_modules"]
-            ],
-        },
-    }
 
 
 def _policy(held: dict[str, Any]) -> dict[str, Any]:

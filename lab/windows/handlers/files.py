@@ -17,13 +17,14 @@ from typing import Any
 
 from lab.windows import publications
 from lab.windows.filesystem import FileSystem, key, normalise
+from lab.windows.handlers import shares
 from lab.windows.registry import Call, ModuleFailure, NotSimulated, Result, handles
 
 
 def digest(content: bytes, algorithm: str) -> str:
     """Checksum of some bytes by one of the algorithms that modules name; a stand-in has its publisher's SHA-256."""
     published = publications.by_content(content) if algorithm == "sha256" else None
-    if published is not None:
+    if published is not None and published.sha256:
         return published.sha256
     return hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
 
@@ -262,10 +263,29 @@ def _copy_single(call: Call, files: FileSystem) -> Result:
     return result
 
 
+def _copy_shared(call: Call, files: FileSystem, result: Result) -> Result:
+    """Copy one file of another server's share; where it does not let in, Windows says that nothing is there."""
+    source: str = call.args["src"]
+    found = shares.open_file(call, source)
+    if found is None:
+        raise ModuleFailure(f"Cannot copy src file: '{source}' as it does not exist")
+    name = ntpath.basename(source)
+    path = _target(call, files, name)
+    result.update(operation="file_copy", original_basename=name, dest=path, checksum=digest(found, "sha1"))
+    if files.is_file(path) and (not call.args["force"] or files.read(path) == found):
+        return result
+    if call.args["backup"] and (saved := backup(call, files, path)):
+        result["backup_file"] = saved
+    files.write(path, found, _owner(call))
+    return {**result, "changed": True}
+
+
 def _copy_remote(call: Call, files: FileSystem) -> Result:
     args = call.args
     source: str = args["src"]
     result: Result = {"changed": False, "src": source, "dest": args["dest"]}
+    if source.startswith("\\\\"):
+        return _copy_shared(call, files, result)
     entry = files.resolve(source)
     if entry is None:
         raise ModuleFailure(f"Cannot copy src file: '{source}' as it does not exist")

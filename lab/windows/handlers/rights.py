@@ -32,6 +32,8 @@ _REGISTRY_RIGHTS = {
     "CreateLink": 0x20, "Delete": 0x10000, "ReadPermissions": 0x20000, "WriteKey": 0x20006, "ExecuteKey": 0x20019,
     "ReadKey": 0x20019, "ChangePermissions": 0x40000, "TakeOwnership": 0x80000, "FullControl": 0xF003F,
 }  # fmt: skip
+# Ansible.Windows._CertAclHelper.CertAccessRights, as the key's provider maps them on the file.
+_KEY_RIGHTS = {"Read": 0x120089, "FullControl": 0x1F01FF}
 _REGISTRY = re.compile(r"(HK(CC|CR|CU|LM|U):\\|Registry::)", re.IGNORECASE)
 SYNCHRONIZE = 0x100000
 
@@ -53,13 +55,38 @@ def _target(call: Call, path: str) -> tuple[str, str, str]:
         if not registry.exists(path):
             raise ModuleFailure(f"{path} file or directory does not exist on the host")
         return hive.normalise(path).casefold(), "registry", path
-    if path.casefold().startswith(("cert:", "iis:")):
+    if path.casefold().startswith("cert:"):
+        return key(_key_file(call, path)), "certificate", path
+    if path.casefold().startswith("iis:"):
         raise NotSimulated(f"The lab does not simulate rights on {path}.")
     expanded = expand(call.server, path, call.user)
     entry = FileSystem(call.server).resolve(expanded)
     if entry is None:
         raise ModuleFailure(f"{path} file or directory does not exist on the host")
     return key(entry["path"]), entry["type"], entry["path"]
+
+
+def _key_file(call: Call, path: str) -> str:
+    """File of a certificate's private key, to whose rights win_acl goes through the key's provider."""
+    parts = path.replace("/", "\\").rstrip("\\").split("\\")
+    stores = call.server.section("certificates").get(parts[1] if len(parts) == 4 else "", {})
+    entry = stores.get(parts[2] if len(parts) == 4 else "", {}).get(parts[-1].upper())
+    if entry is None:
+        raise ModuleFailure(f"{path} file or directory does not exist on the host")
+    file = entry.get("key_file", "")
+    if not file or FileSystem(call.server).resolve(file) is None:
+        raise ModuleFailure(
+            f"an error occurred when attempting to reach the private key of {path} - Clé introuvable (0x8009000D)"
+        )
+    return str(file)
+
+
+def entries(call: Call, path: str) -> list[dict[str, Any]]:
+    """Entries in force on a path: its own, and those it inherits."""
+    name = key(path)
+    acl = call.server.section("acls").get(name)
+    own = acl["aces"] if acl else []
+    return list(own) if acl and acl["protected"] else own + [ace for ace in inherited(call, name) if ace not in own]
 
 
 def _own(call: Call, name: str) -> dict[str, Any]:
@@ -105,7 +132,7 @@ def mask(names: list[str], kind: str) -> int:
     Raises:
         ModuleFailure: A name is none of them.
     """
-    table = _REGISTRY_RIGHTS if kind == "registry" else _FILE_RIGHTS
+    table = {"registry": _REGISTRY_RIGHTS, "certificate": _KEY_RIGHTS}.get(kind, _FILE_RIGHTS)
     known = {name.casefold(): value for name, value in table.items()}
     value = 0
     for name in names:

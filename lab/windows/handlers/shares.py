@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lab.windows.filesystem import FileSystem, key
+from lab.windows.identity import LogonFailure
 from lab.windows.registry import Call, ModuleFailure, Result, handles, section
 
 if TYPE_CHECKING:
@@ -44,6 +45,30 @@ def _shares(_spec: ServerSpec) -> dict[str, Any]:
 def add(server: WindowsServer, name: str, path: str, **values: Any) -> None:
     """Share a folder, as the set-up of a role does (SYSVOL, NETLOGON); an existing share stays as it is."""
     server.section("shares").setdefault(name.casefold(), new_share(name, path, **values))
+
+
+def open_file(call: Call, path: str) -> bytes | None:
+    r"""Content of ``\\server\share\file`` as this server reads it; None when it is not let in or not there.
+
+    A WinRM session shows no account to other servers, so that only ``netcredentials_only`` gets through.
+    """
+    host, _slash, rest = path.lstrip("\\").partition("\\")
+    share_name, _slash, inner = rest.partition("\\")
+    target = call.server.estate.named(host) or call.server.estate.at(host)
+    share = target.section("shares").get(share_name.casefold()) if target else None
+    if target is None or share is None or call.network is None:
+        return None
+    try:
+        caller = target.logon(*call.network)
+    except LogonFailure:
+        return None
+    who = {caller.sid, _EVERYONE, *target.groups_of(caller)}
+    granted = [entry["type"] for entry in share["access"] if entry["sid"] in who]
+    if "Allow" not in granted or "Deny" in granted:
+        return None
+    files = FileSystem(target)
+    wanted = rf"{share['path'].rstrip(chr(92))}\{inner}"
+    return files.read(wanted) if files.is_file(wanted) else None
 
 
 def _accounts(call: Call, text: str | None) -> list[str]:

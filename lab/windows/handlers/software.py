@@ -20,12 +20,33 @@ from lab.windows.registry import Call, ModuleFailure, NotSimulated, Result, hand
 from lab.windows.systems import system
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab.windows.server import ServerSpec, WindowsServer
 
 UNINSTALL = (
     r"HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall",
     r"HKLM:\SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall",
 )
+
+
+_VERSION = re.compile(rb"^FileVersion (\d+(?:\.\d+){0,3})$", re.MULTILINE)
+
+
+def program(name: str, version: str = "") -> bytes:
+    """Content of a program's file as the lab writes it: it carries a version as programs of Windows do."""
+    return f"MZ {name}\nFileVersion {version}\n".encode() if version else b"MZ " + name.encode()
+
+
+def file_version(server: WindowsServer, path: str) -> str:
+    """Version that a file carries, in four parts; 0.0.0.0 when it has none, as .NET's FileVersionInfo says."""
+    found = _VERSION.search(FileSystem(server).read(path))
+    parts = found.group(1).decode().split(".") if found else []
+    return ".".join((parts + ["0"] * 4)[:4])
+
+
+ON_INSTALL: dict[str, Callable[[WindowsServer, dict[str, Any]], None]] = {}
+"""What an installer does besides, by the kind of its product. Handlers of other families add theirs."""
 
 
 def find_product(server: WindowsServer, product_id: str) -> str | None:
@@ -37,7 +58,10 @@ def find_product(server: WindowsServer, product_id: str) -> str | None:
 def install(server: WindowsServer, product: dict[str, Any]) -> None:
     """Leave behind what the installation of a catalogued product does."""
     registry = Registry(server)
-    key = rf"{UNINSTALL[0]}\{product['code']}"
+    for code in product.get("replaces", ()):
+        for root in UNINSTALL:
+            registry.delete(rf"{root}\{code}")
+    key = rf"{UNINSTALL[1 if product.get('bits') == 32 else 0]}\{product['code']}"
     values = {
         "DisplayName": product["name"],
         "DisplayVersion": str(product["version"]),
@@ -51,8 +75,13 @@ def install(server: WindowsServer, product: dict[str, Any]) -> None:
     registry.set(key, "WindowsInstaller", "dword", 1)
     files = FileSystem(server)
     files.make_dir(product["folder"], "S-1-5-18")
-    for name in product.get("files", ()):
-        files.write(f"{product['folder']}\\{name}", b"MZ " + name.encode(), "S-1-5-18")
+    for entry in product.get("files", ()):
+        path = _own_file(product, entry)
+        files.make_dir(ntpath.dirname(path), "S-1-5-18")
+        version = entry.get("version", "") if isinstance(entry, dict) else ""
+        files.write(path, program(ntpath.basename(path), version), "S-1-5-18")
+    if product.get("reboot"):
+        server.reboot_pending(f"installation of {product['name']}")
     for service in product.get("services", ()):
         services.add(
             server,
@@ -64,12 +93,18 @@ def install(server: WindowsServer, product: dict[str, Any]) -> None:
         )
 
 
+def _own_file(product: dict[str, Any], entry: str | dict[str, str]) -> str:
+    """Path of a file that a product brings: below its folder, or where the entry says."""
+    return ntpath.join(product["folder"], entry["name"] if isinstance(entry, dict) else entry)
+
+
 def uninstall(server: WindowsServer, product: dict[str, Any]) -> None:
     """Take off a catalogued product; what others wrote into its folder stays."""
-    Registry(server).delete(rf"{UNINSTALL[0]}\{product['code']}")
+    for root in UNINSTALL:
+        Registry(server).delete(rf"{root}\{product['code']}")
     files = FileSystem(server)
-    for name in product.get("files", ()):
-        files.remove(f"{product['folder']}\\{name}")
+    for entry in product.get("files", ()):
+        files.remove(_own_file(product, entry))
     for service in product.get("services", ()):
         services.remove(server, service["name"])
 
@@ -99,10 +134,14 @@ def _installed(call: Call, product_id: str | None) -> bool:
     """Whether the package counts as installed: by what it creates, then by its product id."""
     args, server = call.args, call.server
     if args["creates_path"] is not None:
-        there = FileSystem(server).resolve(args["creates_path"]) is not None
-        if args["creates_version"] is not None:
-            raise NotSimulated("The lab does not simulate the creates_version option of win_package.")
-        return there
+        files = FileSystem(server)
+        there = files.resolve(args["creates_path"]) is not None
+        if there and args["creates_version"] is not None:
+            if not files.is_file(args["creates_path"]):
+                raise ModuleFailure("creates_path must be a file not a directory when creates_version is set")
+            there = file_version(server, args["creates_path"]) == args["creates_version"]
+        if args["creates_service"] is None:
+            return there
     if args["creates_service"] is not None:
         return services.find(server, args["creates_service"]) is not None
     return product_id is not None and find_product(server, product_id) is not None
@@ -133,7 +172,7 @@ def win_package(call: Call) -> Result:
         return result
     if call.check:
         return {**result, "changed": True}
-    if product is None:
+    if product is None and not present:
         product = next(
             (entry.product for entry in publications.publications() if entry.product["code"] == product_id), None
         )
@@ -150,6 +189,8 @@ def win_package(call: Call) -> Result:
             )
     if present:
         install(server, product)
+        reboot = bool(product.get("reboot"))
+        result.update(rc=3010 if reboot else 0, reboot_required=reboot, failed=False)
         if args["product_id"] is not None and args["product_id"].casefold() != product["code"].casefold():
             call.warnings.append(f"The installer's own product code is {product['code']}, not {args['product_id']}")
     else:

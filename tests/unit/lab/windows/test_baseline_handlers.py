@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -172,10 +172,7 @@ def certificate(server):
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .sign(private, hashes.SHA256())
         )
-        pem = private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        name = put(server, "My", built, pem.decode("ascii") if key else "")
+        name = put(server, "My", built, with_key=key)
         server.save()
         return name
 
