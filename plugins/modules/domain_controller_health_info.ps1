@@ -15,6 +15,7 @@ $spec = @{
         dcdiag_skip = @{ type = 'list'; elements = 'str'; default = @() }
         services = @{ type = 'list'; elements = 'str'; default = @() }
         backup_task = @{ type = 'str'; default = '' }
+        ldaps = @{ type = 'bool'; default = $false }
     }
     supports_check_mode = $true
 }
@@ -73,6 +74,34 @@ Function Get-BackupState {
     return $state
 }
 
+Function Get-LdapsState {
+    <#
+    .SYNOPSIS
+    The certificate that port 636 serves; empty texts when it serves none.
+    #>
+    $state = @{ thumbprint = ''; not_after = '' }
+    if (-not $module.Params.ldaps) { return $state }
+    $client = [System.Net.Sockets.TcpClient]::new()
+    try {
+        $client.Connect('localhost', 636)
+        # Which certificate it is counts here, not whether this session trusts it.
+        $anyone = { $true } -as [System.Net.Security.RemoteCertificateValidationCallback]
+        $stream = [System.Net.Security.SslStream]::new($client.GetStream(), $false, $anyone)
+        $stream.AuthenticateAsClient('localhost')
+        $type = 'System.Security.Cryptography.X509Certificates.X509Certificate2'
+        $served = New-Object -TypeName $type -ArgumentList $stream.RemoteCertificate
+        $state.thumbprint = $served.Thumbprint
+        $state.not_after = Get-Stamp -Moment $served.NotAfter
+    }
+    catch [System.Management.Automation.MethodInvocationException] {
+        return $state
+    }
+    finally {
+        $client.Dispose()
+    }
+    return $state
+}
+
 Function Get-SrvTarget {
     $name = '_ldap._tcp.{0}' -f $module.Params.domain
     foreach ($answer in @(Resolve-DnsName -Name $name -Type SRV -Server 127.0.0.1 -ErrorAction Ignore)) {
@@ -103,5 +132,6 @@ $module.Result.state = @{
     )
     dhcp_authorized = $authorized
     backup = Get-BackupState
+    ldaps = Get-LdapsState
 }
 $module.ExitJson()

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lab.windows.domains import DISABLED, NEVER_EXPIRES, Domain, Object, dn_key, is_controller, open_domain
-from lab.windows.handlers import dhcp, features, services
+from lab.windows.handlers import dhcp, features, ldaps, services
 from lab.windows.handlers.active_directory import ENCRYPTION
 from lab.windows.handlers.clock import iana_zone
 from lab.windows.handlers.promotion import CONTROLLER_SERVICES
@@ -272,6 +273,7 @@ def health_info(call: Call) -> Result:
             "stopped_services": _stopped(server, call.args["services"]),
             "dhcp_authorized": authorized and dhcp.available(server),
             "backup": _backup(server, call.args["backup_task"]),
+            "ldaps": ldaps.served(server) if call.args["ldaps"] else {"thumbprint": "", "not_after": ""},
         },
     }
 
@@ -289,7 +291,7 @@ def _time_source(server: WindowsServer, domain: Domain, *, primary: bool) -> str
 
 
 def _backup(server: WindowsServer, name: str) -> dict[str, str]:
-    """The backup's task and its last run: the task runs at its time of day while it exists, and always succeeds."""
+    """The backup's task and its last run: at its time of day while it exists, a success when its volume is there."""
     state = {"last_success": "", "task_registered": ""}
     tasks = server.section("scheduled_tasks")["tasks"].values()
     task = next((entry for entry in tasks if name and entry["name"].casefold() == name.casefold()), None)
@@ -299,6 +301,12 @@ def _backup(server: WindowsServer, name: str) -> dict[str, str]:
     state["task_registered"] = _stamp(registered)
     if not features.installed(server, "Windows-Server-Backup") or not task["settings"]["enabled"]:
         return state
+    letters = {"C", *(volume["letter"] for volume in server.section("volumes")["disks"].values())}
+    targets = re.findall(
+        r"-backupTarget:([A-Za-z]):", " ".join(action.get("arguments") or "" for action in task["actions"])
+    )
+    if any(target.upper() not in letters for target in targets):
+        return state  # wbadmin finds no such volume
     zone = zoneinfo.ZoneInfo(iana_zone(server.section("clock")["timezone"]))
     runs = [
         run

@@ -334,21 +334,30 @@ def win_pagefile(call: Call) -> Result:
     }
 
 
+def _remaining(call: Call, number: int, size: int) -> int:
+    """Free space of a volume: the system takes 18 GiB of the first disk."""
+    if number:
+        return size - 200 * 1024**2
+    return 0 if call.server.faults.disk_full else size - 18 * 1024**3
+
+
 @handles("community.windows.win_disk_facts", source="community.windows 3.1.0 win_disk_facts documentation")
 def win_disk_facts(call: Call) -> Result:
     """Describe disks; the first holds the system, further ones are raw until somebody initialises them."""
     wanted = set(call.args["filter"])
     disks = []
+    volumes = call.server.section("volumes")["disks"]
     for number, gib in enumerate(call.server.section("system")["disks_gib"]):
         size = int(gib) * 1024**3
+        made = number == 0 or str(number) in volumes
         disk: dict[str, Any] = {
             "number": number,
             "size": size,
             "bus_type": "SAS",
             "friendly_name": "QEMU QEMU HARDDISK",
-            "partition_style": "GPT" if number == 0 else "RAW",
-            "partition_count": 3 if number == 0 else 0,
-            "operational_status": "Online" if number == 0 else "Offline",
+            "partition_style": "GPT" if made else "RAW",
+            "partition_count": 3 if number == 0 else 1 if made else 0,
+            "operational_status": "Online" if made else "Offline",
             "sector_size": 512,
             "read_only": False,
             "bootable": number == 0,
@@ -363,26 +372,27 @@ def win_disk_facts(call: Call) -> Result:
             "guid": None,
             "path": rf"\\?\scsi#disk&ven_qemu#{number}",
         }
-        if "partitions" in wanted and number == 0:
+        if "partitions" in wanted and made:
+            own = volumes.get(str(number), {"letter": "C", "label": ""})
             partition: dict[str, Any] = {
-                "number": 3,
+                "number": 3 if number == 0 else 2,
                 "size": size - 200 * 1024**2,
                 "type": "Basic",
                 "gpt_type": "{ebd0a0a2-b9e5-4433-87c0-68b6b72699c7}",
                 "no_default_driveletter": False,
-                "drive_letter": "C",
+                "drive_letter": own["letter"],
                 "offset": 122_683_392,
                 "hidden": False,
                 "shadow_copy": False,
-                "access_paths": "C:\\",
+                "access_paths": f"{own['letter']}:\\",
             }
             if "volumes" in wanted:
                 partition["volumes"] = [
                     {
                         "size": size - 200 * 1024**2,
-                        "size_remaining": 0 if call.server.faults.disk_full else size - 18 * 1024**3,
+                        "size_remaining": _remaining(call, number, size),
                         "type": "NTFS",
-                        "label": "",
+                        "label": own["label"],
                         "health_status": "Healthy",
                         "drive_type": "Fixed",
                         "allocation_unit_size": 4096,

@@ -9,7 +9,7 @@ compares them). Addresses are IPv4, ages in days, delays in minutes or hours as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.shape import ShapeError, build
@@ -270,6 +270,15 @@ class DhcpScope:
 
 
 @dataclass(frozen=True, slots=True)
+class LdapsCertificate:
+    """The certificate of LDAPS, a PKCS#12 file on Ansible's controller; none is managed without a source."""
+
+    source: str = ""
+    password: str = field(default="", repr=False)
+    chain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryValue:
     """One registry value."""
 
@@ -321,6 +330,7 @@ class Declaration:
     dhcp_scopes: tuple[DhcpScope, ...] = ()
     time_servers: tuple[str, ...] = ("0.fr.pool.ntp.org", "1.fr.pool.ntp.org", "2.fr.pool.ntp.org")
     time_from_hypervisor: bool = False
+    ldaps_certificate: LdapsCertificate = LdapsCertificate()
     ldap_signing: str = "required"
     ldap_channel_binding: str = "always"
     kerberos_encryption_types: tuple[str, ...] = ("aes128", "aes256")

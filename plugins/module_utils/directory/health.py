@@ -37,6 +37,14 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
+class Ldaps:
+    """The certificate that port 636 serves, and when it ends (UTC, ISO 8601); both empty when it serves none."""
+
+    thumbprint: str = ""
+    not_after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Facts of the health probe."""
 
@@ -50,6 +58,7 @@ class Health:
     stopped_services: tuple[str, ...] = ()
     dhcp_authorized: bool = False
     backup: Backup = Backup()
+    ldaps: Ldaps = Ldaps()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,13 @@ class Verdict:
 
 
 def judge(
-    declared: Declaration, health: Health, *, fqdn: str, backup_max_age_hours: int, language: Language = "fr"
+    declared: Declaration,
+    health: Health,
+    *,
+    fqdn: str,
+    backup_max_age_hours: int,
+    ldaps_thumbprint: str = "",
+    language: Language = "fr",
 ) -> list[Verdict]:
     """Judge the facts.
 
@@ -71,6 +86,7 @@ def judge(
         health: facts of the probe.
         fqdn: full name of the server, which its SRV record must point to.
         backup_max_age_hours: oldest backup allowed; 0 when none is made here.
+        ldaps_thumbprint: the certificate that LDAPS must serve; empty when none is declared.
         language: language of the sentences.
     """
     probes: tuple[tuple[str, Iterable[Text]], ...] = (
@@ -81,6 +97,7 @@ def judge(
         ("time", _time(declared, health)),
         ("srv", _srv(declared, health, fqdn)),
         ("dhcp", _dhcp(declared, health, fqdn)),
+        ("ldaps", _ldaps(health, ldaps_thumbprint)),
         ("backup", _backup(health, backup_max_age_hours)),
     )
     said = ((probe, say_all(texts, language)) for probe, texts in probes)
@@ -134,6 +151,23 @@ def _srv(declared: Declaration, health: Health, fqdn: str) -> Iterator[Text]:
 def _dhcp(declared: Declaration, health: Health, fqdn: str) -> Iterator[Text]:
     if declared.dhcp and declared.dhcp_authorized and not health.dhcp_authorized:
         yield Text(f"{fqdn} is not authorised as a DHCP server", f"{fqdn} n'est pas autorisé comme serveur DHCP")
+
+
+def _ldaps(health: Health, wanted: str) -> Iterator[Text]:
+    if not wanted:
+        return
+    served, end = health.ldaps.thumbprint, health.ldaps.not_after
+    if served.casefold() != wanted.casefold():
+        held = served or "-"
+        yield Text(
+            f"port 636 serves the certificate {held}, not {wanted}",
+            f"le port 636 sert le certificat {held}, non {wanted}",
+        )
+    elif datetime.fromisoformat(end).astimezone(UTC) <= datetime.fromisoformat(health.time).astimezone(UTC):
+        yield Text(
+            f"the certificate that port 636 serves expired on {end}",
+            f"le certificat que sert le port 636 a expiré le {end}",
+        )
 
 
 def _backup(health: Health, maximum: int) -> Iterator[Text]:

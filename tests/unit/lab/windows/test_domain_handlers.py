@@ -581,7 +581,7 @@ class TestOwnModules:
     def test_the_backup_runs_at_its_time(self, controller, run, clock):
         task = {
             "name": "Sauvegarde",
-            "actions": [{"path": "wbadmin.exe"}],
+            "actions": [{"path": "wbadmin.exe", "arguments": "start systemstatebackup -backupTarget:E: -quiet"}],
             "triggers": [{"type": "daily", "start_boundary": "2026-01-01T21:30:00"}],
             "username": "SYSTEM",
         }
@@ -592,6 +592,10 @@ class TestOwnModules:
         waiting = run(controller, OWN + "domain_controller_health_info", asked)["state"]["backup"]
         assert waiting == {"last_success": "", "task_registered": "2026-11-23T08:00:00Z"}
         clock.forward(days=2)
+        without = run(controller, OWN + "domain_controller_health_info", asked)["state"]["backup"]
+        assert without["last_success"] == ""  # there is no volume E
+        controller.resize(disks_gib=(64, 32))
+        run(controller, OWN + "backup_volume", {"disk": 1, "letter": "E"})
         done = run(controller, OWN + "domain_controller_health_info", asked)["state"]["backup"]
         assert done["last_success"] == "2026-11-24T20:30:00Z"  # 21:30 in Paris
 

@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.declared import Declaration
-from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.health import Backup, Failure, Health, judge
+from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.health import (
+    Backup,
+    Failure,
+    Health,
+    Ldaps,
+    judge,
+)
 
 DECLARED = Declaration.read({"domain": "example.org", "dhcp": True, "time_servers": ["ntp.example"]})
 WELL = Health(
@@ -23,12 +29,14 @@ WELL = Health(
     srv_targets=("dc01.example.org.",),
     dhcp_authorized=True,
     backup=Backup("2026-11-22T21:30:00Z", "2026-01-01T00:00:00Z"),
+    ldaps=Ldaps("AB12", "2026-11-23T12:00:01Z"),
 )
 
 
-def failed(health, declared=DECLARED, hours=24):
-    verdicts = judge(declared, health, fqdn="DC01.example.org", backup_max_age_hours=hours, language="en")
-    french = judge(declared, health, fqdn="DC01.example.org", backup_max_age_hours=hours)
+def failed(health, declared=DECLARED, hours=24, thumbprint="ab12"):
+    asked = {"fqdn": "DC01.example.org", "backup_max_age_hours": hours, "ldaps_thumbprint": thumbprint}
+    verdicts = judge(declared, health, **asked, language="en")
+    french = judge(declared, health, **asked)
     assert [(verdict.probe, verdict.passed) for verdict in french] == [
         (verdict.probe, verdict.passed) for verdict in verdicts
     ]
@@ -59,6 +67,9 @@ def test_a_healthy_controller_passes_every_probe():
         ({"srv_targets": ("dc02.example.org.",)}, "srv", "does not name DC01.example.org"),
         ({"dhcp_authorized": False}, "dhcp", "not authorised"),
         ({"backup": Backup("2026-11-22T11:59:59Z", "2026-01-01T00:00:00Z")}, "backup", "is 24 h old, more than 24 h"),
+        ({"ldaps": Ldaps()}, "ldaps", "port 636 serves the certificate -, not ab12"),
+        ({"ldaps": Ldaps("CD34", "2027-01-01T00:00:00Z")}, "ldaps", "serves the certificate CD34, not ab12"),
+        ({"ldaps": Ldaps("AB12", "2026-11-23T12:00:00Z")}, "ldaps", "expired on 2026-11-23T12:00:00Z"),
         ({"backup": Backup()}, "backup", "no scheduled system-state backup"),
         ({"backup": Backup("", "2026-11-22T11:00:00Z")}, "backup", "no system-state backup has succeeded in the 24 h"),
     ],
@@ -75,7 +86,8 @@ def test_a_task_of_today_may_still_wait_for_its_first_run():
 
 def test_what_is_not_asked_for_is_not_judged():
     plain = Declaration.read({"domain": "example.org", "time_servers": []})
-    assert failed(replace(WELL, dhcp_authorized=False, time_source="anything", backup=Backup()), plain, hours=0) == {}
+    ill = replace(WELL, dhcp_authorized=False, time_source="anything", backup=Backup(), ldaps=Ldaps())
+    assert failed(ill, plain, hours=0, thumbprint="") == {}
 
 
 def test_another_controller_follows_the_domain():
