@@ -26,9 +26,6 @@ chroot "$root" systemctl --quiet enable systemd-networkd.service systemd-resolve
 chroot "$root" systemctl --quiet mask getty.target console-getty.service systemd-udevd.service systemd-udev-trigger.service \
   systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-modules-load.service sys-kernel-debug.mount \
   sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount sys-fs-fuse-connections.mount
-# The cards have their addresses before init starts: the network is online, whatever networkd still thinks of it. Debian's
-# networkd (252) was seen to run out of netlink replies on a loaded machine, and to hold the boot for two minutes.
-chroot "$root" systemctl --quiet mask systemd-networkd-wait-online.service
 # Guests have no route to the Internet: scheduled downloads only happen when a role asks for them.
 chroot "$root" systemctl --quiet disable apt-daily.timer apt-daily-upgrade.timer motd-news.timer 2>/dev/null || true
 
