@@ -26,7 +26,7 @@ from aiohttp import web
 
 from lab.windows import commands, dispatch, payload, soap
 from lab.windows.filesystem import FileSystem
-from lab.windows.handlers import certificates, firewall
+from lab.windows.handlers import certificates, firewall, winrm_service
 from lab.windows.hive import Registry
 from lab.windows.identity import LogonFailure, Principal, is_sid
 from lab.windows.ntlm import SIGNATURE, Handshake
@@ -43,13 +43,15 @@ LOG = logging.getLogger(__name__)
 MAX_ENVELOPE = 500 * 1024
 """Bytes; Windows' own default of MaxEnvelopeSizekb."""
 
-WINRM_PORT = 5986
-"""Port that firewall rules name, wherever the endpoint listens."""
+WINRM_PORT = winrm_service.PORT
+"""Port of a template's HTTPS listener, which the endpoint may stand in for at another; others are themselves."""
 
 IDLE_TIMEOUT = 7200.0
 """Seconds; Windows' own default of a shell's IdleTimeout."""
 
 _POLICY = r"HKLM:\SOFTWARE\Policies\Microsoft\Windows\WinRM\Service"
+
+_SYSTEM_POLICY = r"HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System"
 
 _SERVICE_ACCOUNTS = {
     "system": "S-1-5-18",
@@ -103,7 +105,7 @@ class WinRMEndpoint:
         Args:
             server: The simulated server.
             host: Address to listen on.
-            port: TCP port.
+            port: TCP port at which it stands in for the template's 5986.
             certfile: PEM file of the certificate and its chain.
             keyfile: PEM file of its key.
             faults: What is wrong; the server's own faults by default.
@@ -128,6 +130,7 @@ class WinRMEndpoint:
         self._sessions: WeakKeyDictionary[Any, Principal] = WeakKeyDictionary()
         self._handshakes: WeakKeyDictionary[Any, Handshake] = WeakKeyDictionary()
         self._runner: web.AppRunner | None = None
+        self._sites: dict[int, web.TCPSite] = {}
         self._signalled = asyncio.Event()
         self._restart: asyncio.Task[None] | None = None
         self._workers: ThreadPoolExecutor | None = None
@@ -183,15 +186,40 @@ class WinRMEndpoint:
         app.router.add_post("/wsman", self._wsman)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, keepalive_timeout=120)
         await runner.setup()
-        site = web.TCPSite(runner, self.host, self.port, ssl_context=self._tls, reuse_address=True)
+        self._runner = runner
         try:
-            await site.start()
+            await self._follow_listeners()
         except OSError:
+            self._runner = None
+            self._sites.clear()
             await runner.cleanup()
             raise
-        self._runner = runner
-        if self.port == 0:
-            self.port = int(runner.addresses[0][1])
+
+    async def _follow_listeners(self) -> None:
+        """Open the ports of new HTTPS listeners and close those of listeners that are gone.
+
+        Raises:
+            OSError: A port cannot be had.
+        """
+        runner = self._runner
+        if runner is None:
+            return
+        wanted = winrm_service.https_ports(self.server)
+        for port in sorted(wanted - set(self._sites)):
+            real = self.port if port == WINRM_PORT else port
+            site = web.TCPSite(runner, self.host, real, ssl_context=self._tls, reuse_address=True)
+            await site.start()
+            self._sites[port] = site
+            if real == 0:
+                self.port = int(runner.addresses[-1][1])
+        for port in set(self._sites) - wanted:
+            await self._sites.pop(port).stop()
+
+    def _listener_port(self, request: web.Request) -> int:
+        """Port of the listener that a request came to, as Windows and its firewall know it."""
+        name = request.get_extra_info("sockname")
+        port = int(name[1]) if name else self.port
+        return WINRM_PORT if port == self.port else port
 
     async def _close(self) -> None:
         for shell in self._shells.values():
@@ -200,6 +228,7 @@ class WinRMEndpoint:
                     command.task.cancel()
         self._shells.clear()
         runner, self._runner = self._runner, None
+        self._sites.clear()
         if runner is not None:
             for connection in list(runner.server.connections) if runner.server else []:
                 if connection.transport is not None:
@@ -243,8 +272,11 @@ class WinRMEndpoint:
 
     async def _wsman(self, request: web.Request) -> web.Response:
         client = self.server.winrm_client = self._client(request)
-        if not firewall.lets_in(self.server, WINRM_PORT, client):
-            reason = f"The firewall of {self.server.name} lets nobody at {client} in on port {WINRM_PORT}"
+        port = self._listener_port(request)
+        if port not in winrm_service.https_ports(self.server):
+            return web.Response(status=404)  # HTTP.sys: the address of no listener, though the connection is open
+        if not firewall.lets_in(self.server, port, client):
+            reason = f"The firewall of {self.server.name} lets nobody at {client} in on port {port}"
             LOG.warning("%s", reason)
             self.server.journal(kind="blocked", message=reason, changed=False, failed=True)
             if request.transport is not None:
@@ -281,7 +313,8 @@ class WinRMEndpoint:
     def _unauthorised(self, negotiate: bytes = b"") -> web.Response:
         response = web.Response(status=401)
         token = base64.b64encode(negotiate).decode("ascii")
-        response.headers.add("WWW-Authenticate", f"Negotiate {token}".strip())
+        if self.server.section("winrm")["auth"]["Negotiate"]:
+            response.headers.add("WWW-Authenticate", f"Negotiate {token}".strip())
         if not negotiate and self._basic_allowed():
             response.headers.add("WWW-Authenticate", 'Basic realm="WSMAN"')
         return response
@@ -307,6 +340,8 @@ class WinRMEndpoint:
             name, _, password = token.decode("utf-8", "replace").partition(":")
             return self._may_manage(self.server.logon(name, password))
         if scheme.lower() in {"negotiate", "ntlm"} and token.startswith(SIGNATURE):
+            if not self.server.section("winrm")["auth"]["Negotiate"]:
+                raise LogonFailure("Negotiate is off")
             if token[8:12] == b"\1\0\0\0":
                 handshake = Handshake(self.server)
                 self._handshakes[connection] = handshake
@@ -321,9 +356,24 @@ class WinRMEndpoint:
 
     def _may_manage(self, principal: Principal) -> Principal:
         """Let in administrators and remote management users only, as WinRM's default security descriptor does."""
-        if not self.server.may_manage(principal):
+        if not self.server.may_manage(principal) or self._is_filtered(principal):
             raise LogonFailure(principal.account)
         return principal
+
+    def _is_filtered(self, principal: Principal) -> bool:
+        """Whether an administrator's token lacks its rights over the network, as UAC's remote restrictions have it.
+
+        They hold for local accounts, for the built-in administrator by a value of its own
+        (https://learn.microsoft.com/troubleshoot/windows-server/windows-security/user-account-control-and-remote-restriction).
+        Without a value, what ``winrm quickconfig`` set counts.
+        """
+        accounts = self.server.section("accounts")
+        if accounts.get("domain_controller") or not principal.sid.startswith(f"{accounts['machine_sid']}-"):
+            return False
+        policy = Registry(self.server)
+        if principal.sid.endswith("-500"):
+            return bool(policy.data(_SYSTEM_POLICY, "FilterAdministratorToken", 0) == 1)
+        return bool(policy.data(_SYSTEM_POLICY, "LocalAccountTokenFilterPolicy", 1) == 0)
 
     async def _serve(self, message: soap.Request, owner: Principal, request: web.Request) -> bytes:
         if message.action == "Create":
@@ -435,6 +485,10 @@ class WinRMEndpoint:
             stdout, stderr, rc = "", f"The lab broke down: {type(error).__name__}: {error}", 1
         command.stdout, command.stderr, command.rc = stdout.encode(), stderr.encode(), rc
         command.stdin.clear()
+        try:
+            await self._follow_listeners()
+        except OSError as error:
+            command.stderr, command.rc = f"The lab cannot listen for WinRM on {self.host}: {error}".encode(), 1
         command.done.set()
 
     def _operate(self, command: _Command, owner: Principal) -> tuple[str, str, int]:

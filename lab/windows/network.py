@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SERVICE_PORTS: dict[str, tuple[int, ...] | Callable[[WindowsServer], tuple[int, ...]]] = {
     "rpcss": (135,),
     "lanmanserver": (445,),
-    "winrm": (5985, 5986),
+    "winrm": lambda server: tuple({item["port"] for item in server.section("winrm_listeners")["listeners"]}),
     "termservice": (3389,),
     "dns": (53,),
     "ntds": (389, 636, 3268, 3269),

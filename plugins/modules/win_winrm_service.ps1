@@ -20,6 +20,7 @@ $spec = @{
         allow_unencrypted = @{ type = 'bool' }
         max_envelope_kib = @{ type = 'int' }
         https_port = @{ type = 'int'; default = 5986 }
+        https_trial = @{ type = 'bool'; default = $false }
         certificate_thumbprint = @{ type = 'str' }
         certificate_issuer = @{ type = 'str' }
     }
@@ -74,11 +75,11 @@ function Get-HttpsListener {
 function Write-Listener {
     # One listener exists for an address and a transport: it is changed in place, so that no moment is without one.
     [CmdletBinding(SupportsShouldProcess = $true)]
-    param ([bool]$Exists, [string]$Thumbprint, [int]$Port)
-    if ($PSCmdlet.ShouldProcess('HTTPS listener', 'configure')) {
+    param ([bool]$Exists, [string]$Thumbprint, [int]$Port, [string]$Address = '*')
+    if ($PSCmdlet.ShouldProcess("HTTPS listener on $Address", 'configure')) {
         $listener = @{
             ResourceURI = $listenerUri
-            SelectorSet = @{ Address = '*'; Transport = 'HTTPS' }
+            SelectorSet = @{ Address = $Address; Transport = 'HTTPS' }
             ValueSet = @{ CertificateThumbprint = $Thumbprint; Port = $Port; Enabled = 'true' }
         }
         if ($Exists) {
@@ -98,9 +99,27 @@ function Clear-Listener {
     }
 }
 
+function Open-TrialListener {
+    # An address and a transport have one listener: the new port is tried on each single address that the old one listens on.
+    param ([object[]]$All, [object]$Own, [string]$Thumbprint, [int]$Port, [bool]$Check)
+    $after = '{0}:{1}' -f $Thumbprint, $Port
+    $local = @($Own.ListeningOn | Where-Object -FilterScript { $_ -ne '::1' -and $_ -notlike '127.*' -and $_ -notlike 'fe80:*' })
+    if ($local.Count -eq 0) {
+        throw 'the HTTPS listener listens on no address of the network: is the WinRM service running?'
+    }
+    foreach ($address in @($local | ForEach-Object -Process { "IP:$_" })) {
+        $old = @($All | Where-Object -FilterScript { $_.Address -eq $address })
+        $before = if ($old.Count -gt 0) { '{0}:{1}' -f $old[0].CertificateThumbprint, $old[0].Port } else { $null }
+        if ($before -ne $after) {
+            Write-Listener -Exists ($old.Count -gt 0) -Thumbprint $Thumbprint -Port $Port -Address $address -WhatIf:$Check
+            Add-Change -Name "https_listener $address" -Before $before -After $after
+        }
+    }
+}
+
 function Update-Listener {
-    # The new listener first, the old ones after it.
-    param ([string]$Thumbprint, [int]$Port, [bool]$Check)
+    # The new listener first, the old ones after it. On trial only: the old one stays, the new port is tried beside it.
+    param ([string]$Thumbprint, [int]$Port, [bool]$Trial, [bool]$Check)
     $all = @(Get-HttpsListener)
     $own = @($all | Where-Object -FilterScript { $_.Address -eq '*' })
     $before = if ($own.Count -gt 0) { '{0}:{1}' -f $own[0].CertificateThumbprint, $own[0].Port } else { $null }
@@ -111,6 +130,10 @@ function Update-Listener {
         $Thumbprint = $own[0].CertificateThumbprint
     }
     $after = '{0}:{1}' -f $Thumbprint, $Port
+    if ($Trial -and $own.Count -gt 0 -and [int]$own[0].Port -ne $Port) {
+        Open-TrialListener -All $all -Own $own[0] -Thumbprint $Thumbprint -Port $Port -Check $Check
+        return
+    }
     if ($before -ne $after -or $own[0].Enabled -ne 'true') {
         Write-Listener -Exists ($own.Count -gt 0) -Thumbprint $Thumbprint -Port $Port -WhatIf:$Check
         Add-Change -Name 'https_listener' -Before $before -After $after
@@ -158,7 +181,13 @@ $settings = @(
 )
 try {
     $thumbprint = Get-WantedThumbprint -Thumbprint $module.Params.certificate_thumbprint -Issuer $module.Params.certificate_issuer
-    Update-Listener -Thumbprint $thumbprint -Port $module.Params.https_port -Check $module.CheckMode
+    $listener = @{
+        Thumbprint = $thumbprint
+        Port = $module.Params.https_port
+        Trial = $module.Params.https_trial
+        Check = $module.CheckMode
+    }
+    Update-Listener @listener
     foreach ($setting in $settings) {
         Update-Setting -Name $setting.name -Path $setting.path -Wanted $module.Params[$setting.name] -WhatIf:$module.CheckMode
     }

@@ -16,10 +16,10 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from lab.windows.handlers.certificates import load
-from lab.windows.registry import Call, ModuleFailure, NotSimulated, Result, handles, section
+from lab.windows.registry import Call, ModuleFailure, Result, handles, section
 
 if TYPE_CHECKING:
-    from lab.windows.server import ServerSpec
+    from lab.windows.server import ServerSpec, WindowsServer
 
 _AUTH = {
     "kerberos": "Kerberos",
@@ -99,10 +99,28 @@ def _wanted_thumbprint(call: Call) -> str | None:
     return str(max(candidates)[1])
 
 
+def https_ports(server: WindowsServer) -> set[int]:
+    """TCP ports of the enabled HTTPS listeners."""
+    found = server.section("winrm_listeners")["listeners"]
+    return {item["port"] for item in found if item["transport"] == "https" and item["enabled"]}
+
+
+def _on_trial(call: Call, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    """Put a listener at the new port on each single address, and leave the one on every address alone."""
+    state = call.server.section("winrm_listeners")
+    changes = []
+    for address in (f"IP:{address}" for address in call.server.addresses()):
+        old = next((item for item in state["listeners"] if item["address"] == address), None)
+        new = {**wanted, "address": address}
+        if old is None or _shown(old) != _shown(new):
+            state["listeners"] = [item for item in state["listeners"] if item is not old] + [new]
+            before = None if old is None else _shown(old)
+            changes.append({"name": f"https_listener {address}", "before": before, "after": _shown(new)})
+    return changes
+
+
 def _listeners(call: Call) -> list[dict[str, Any]]:
     thumbprint, port = _wanted_thumbprint(call), call.args["https_port"]
-    if port != PORT:
-        raise NotSimulated(f"The lab's servers listen for WinRM on {PORT} only, not on {port}.")
     state = call.server.section("winrm_listeners")
     own = next((item for item in state["listeners"] if item["transport"] == "https" and item["address"] == "*"), None)
     if own is None and thumbprint is None:
@@ -119,6 +137,8 @@ def _listeners(call: Call) -> list[dict[str, Any]]:
         "enabled": True,
         "certificate_thumbprint": thumbprint or (own or {})["certificate_thumbprint"],
     }
+    if call.args["https_trial"] and own is not None and own["port"] != port:
+        return _on_trial(call, wanted)
     changes = []
     if before != _shown(wanted) or not enabled:
         state["listeners"] = [item for item in state["listeners"] if item is not own] + [wanted]

@@ -36,10 +36,17 @@ class Served:
         """Run a coroutine where the endpoint lives."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout)
 
-    def client(self, transport: str = "basic", user: str = "Administrateur", password: str = PASSWORD, **extra: Any):
-        """A pywinrm client of it."""
+    def client(
+        self,
+        transport: str = "basic",
+        user: str = "Administrateur",
+        password: str = PASSWORD,
+        port: int = 0,
+        **extra: Any,
+    ) -> Protocol:
+        """A pywinrm client of it, at its own port or at another listener's."""
         return Protocol(
-            f"https://127.0.0.1:{self.endpoint.port}/wsman",
+            f"https://127.0.0.1:{port or self.endpoint.port}/wsman",
             transport=transport,
             username=user,
             password=password,

@@ -238,8 +238,22 @@ class TestWinrmService:
         options = {"certificate_thumbprint": "AB", "certificate_issuer": "CN=x"}
         assert "mutually exclusive" in run(server, OWN + "win_winrm_service", options, fails=True)["msg"]
 
-    def test_another_port_is_said_not_to_be_simulated(self, run, server):
-        assert "5986 only" in run(server, OWN + "win_winrm_service", {"https_port": 5987}, fails=True)["msg"]
+    def test_another_port_is_tried_beside_the_old_one(self, twice, run, server):
+        old = server.section("winrm_listeners")["listeners"][1]
+        tried = twice(server, OWN + "win_winrm_service", {"https_port": 5987, "https_trial": True})["changes"]
+        assert tried == [
+            {
+                "name": "https_listener IP:10.42.0.11",
+                "before": None,
+                "after": f"{old['certificate_thumbprint']}:5987",
+            }
+        ]
+        assert old in server.section("winrm_listeners")["listeners"]
+        back = run(server, OWN + "win_winrm_service", {"https_port": 5986}, check=True)["changes"]
+        assert [change["name"] for change in back] == ["https_listener IP:10.42.0.11"]
+        moved = twice(server, OWN + "win_winrm_service", {"https_port": 5987})["changes"]
+        assert [change["name"] for change in moved] == ["https_listener", "https_listener IP:10.42.0.11"]
+        assert run(server, OWN + "win_winrm_service", {"https_port": 5987, "https_trial": True})["changed"] is False
 
 
 class TestInfo:

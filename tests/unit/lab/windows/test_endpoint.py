@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import socket
 import time
 
 import pytest
@@ -21,6 +22,7 @@ from winrm.exceptions import (
     WSManFaultError,
 )
 
+from lab.windows import network
 from lab.windows.faults import Faults
 from lab.windows.filesystem import FileSystem
 from tests.unit.lab.windows.bench import Bench
@@ -101,6 +103,74 @@ def test_basic_can_be_switched_off(served):
     with pytest.raises(InvalidCredentialsError):
         served.client("basic").open_shell()
     served.client("ntlm").open_shell()
+
+
+def test_negotiate_can_be_switched_off(served):
+    served.server.section("winrm")["auth"]["Negotiate"] = False
+    with pytest.raises(InvalidCredentialsError):
+        served.client("ntlm").open_shell()
+    served.client("basic").open_shell()
+
+
+def test_local_administrators_have_no_rights_over_the_network_where_the_policy_filters_them(served, run):
+    run(served.server, "ansible.windows.win_user", {"name": "secours", "password": PASSWORD})
+    run(served.server, "ansible.windows.win_group_membership", {"name": "Administrateurs", "members": ["secours"]})
+    served.client("ntlm", "secours").open_shell()
+    key = r"HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System"
+    for name, value, refused in (
+        ("LocalAccountTokenFilterPolicy", 0, ["secours"]),
+        ("FilterAdministratorToken", 1, ["secours", "Administrateur"]),
+    ):
+        run(
+            served.server,
+            "cnosf.infogerance.win_registry_values",
+            {"values": [{"path": key, "name": name, "data": value}]},
+        )
+        for account in ("secours", "Administrateur"):
+            client = served.client("ntlm", account)
+            with pytest.raises(InvalidCredentialsError) if account in refused else contextlib.nullcontext():
+                client.open_shell()
+
+
+def test_a_listener_moves_to_another_port(served, run):
+    """The old port refuses, whoever is connected to it is cut off, and the firewall judges the new one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    old = served.client("ntlm")
+    shell = old.open_shell(codepage=65001)
+    move = {"https_port": port, "https_trial": True}
+
+    def call(client, options):
+        arguments = module_2_19("cnosf.infogerance.win_winrm_service", options)
+        return module(client, arguments)
+
+    assert call(old, move)["changes"][0]["name"] == "https_listener IP:10.42.0.11"
+    new = served.client("ntlm", port=port)
+    execute(new, encoded("hostname"))
+    execute(old, encoded("hostname"), shell=shell)  # both answer while it is on trial
+    assert [change["name"] for change in call(new, {"https_port": port})["changes"]] == [
+        "https_listener",
+        "https_listener IP:10.42.0.11",
+    ]
+    execute(new, encoded("hostname"))
+    with pytest.raises(WinRMTransportError, match="404"):
+        execute(old, encoded("hostname"), shell=shell)
+    with pytest.raises(requests.exceptions.ConnectionError):
+        served.client("ntlm").open_shell()
+    served.call(served.endpoint.reboot())
+    execute(served.client("ntlm", port=port), encoded("hostname"))
+    assert network.listening(served.server) >= {5985, port}
+    assert 5986 not in network.listening(served.server)
+
+
+def test_a_port_changed_through_its_own_listener_loses_the_connection(served):
+    """What the role must not do: the answer is still sent, and nothing after it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(WinRMTransportError, match="404"):
+        module(served.client("ntlm"), module_2_19("cnosf.infogerance.win_winrm_service", {"https_port": port}))
 
 
 def test_policy_on_basic_overrides_the_service_s_setting(served, run):

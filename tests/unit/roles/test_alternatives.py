@@ -1,0 +1,91 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every role's public variables are seen off their defaults by a Molecule scenario.
+
+What counts is data: ``group_vars``, ``host_vars`` and the plays' variables of ``<role>_alternative``, and ``host_vars``
+of the role's own scenario, where a further server may be the alternative.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[3]
+ROLES = sorted(path.parent.parent.name for path in REPOSITORY.glob("roles/*/meta/argument_specs.yml"))
+# Roles that only others' tasks call: their callers decide what they get.
+INTERNAL = {"windows_prerequisites"}
+
+STAYS: dict[str, str] = {
+    "adsync_cycle_enabled": "kept by Entra ID for all servers of a tenant, and the scenario needs its cycles",
+}
+"""Variables that no scenario takes off their defaults, each with its reason."""
+
+
+def load(path: Path) -> dict:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}
+
+
+def options(role: str) -> dict:
+    specs = load(REPOSITORY / "roles" / role / "meta" / "argument_specs.yml")
+    return specs["argument_specs"]["main"].get("options", {})
+
+
+def scenario_data(role: str) -> dict[str, list]:
+    """Values of each variable in the data of the role's alternative servers."""
+    folder = REPOSITORY / "molecule" / f"{role}_alternative"
+    files = [
+        *folder.glob("group_vars/**/*.yml"),
+        *folder.glob("host_vars/**/*.yml"),
+        *(REPOSITORY / "molecule" / role).glob("host_vars/**/*.yml"),
+    ]
+    found: dict[str, list] = {}
+    for file in sorted(files):
+        for name, value in load(file).items():
+            found.setdefault(name, []).append(value)
+    if not folder.is_dir():
+        return found
+    for play in yaml.safe_load((folder / "converge.yml").read_text(encoding="utf-8")):
+        holders = [play, *play.get("roles", []), *play.get("tasks", [])]
+        for holder in holders:
+            for name, value in (holder.get("vars") or {}).items() if isinstance(holder, dict) else ():
+                found.setdefault(name, []).append(value)
+    return found
+
+
+def covered(role: str) -> bool:
+    """Whether the role has a scenario at all: one that is being written is not wired in yet."""
+    return any((REPOSITORY / "molecule" / name / "converge.yml").exists() for name in (role, f"{role}_alternative"))
+
+
+def at_default(role: str) -> list[str]:
+    data = scenario_data(role)
+    return [
+        name
+        for name, option in options(role).items()
+        if all(value == option.get("default") for value in data.get(name, [option.get("default")]))
+    ]
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role not in INTERNAL and covered(role)])
+def test_every_variable_is_seen_off_its_default(role):
+    assert [name for name in at_default(role) if name not in STAYS] == []
+
+
+def test_no_exception_is_left_over():
+    known = {name for role in ROLES for name in options(role)}
+    needed = {name for role in ROLES if role not in INTERNAL and covered(role) for name in at_default(role)}
+    assert set(STAYS) - known == set()
+    assert set(STAYS) - needed == set()
+
+
+def test_a_variable_at_its_default_is_found(monkeypatch):
+    """The comparison itself: a value equal to the default does not count, one of two servers' other value does."""
+    monkeypatch.setitem(globals(), "options", lambda _role: {"a": {"default": 1}, "b": {"default": 1}, "c": {}})
+    monkeypatch.setitem(globals(), "scenario_data", lambda _role: {"a": [1], "b": [1, 2], "c": [None]})
+    assert at_default("any") == ["a", "c"]
