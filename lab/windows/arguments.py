@@ -138,7 +138,8 @@ class _Judge:
                     raise self.fail(f"missing parameter(s) required by '{name}': {', '.join(absent)}", where)
 
     def value(self, name: str, option: Mapping[str, Any], value: Any, where: list[str]) -> Any:
-        kind = str(option.get("type", "str"))
+        # An option of win_scheduled_task has options of its own and no type: it is a dictionary.
+        kind = str(option.get("type", "dict" if option.get("suboptions") else "str"))
         try:
             converted = self.convert(kind, value)
         except (TypeError, ValueError) as error:

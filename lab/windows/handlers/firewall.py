@@ -135,6 +135,37 @@ def lets_in(server: WindowsServer, port: int, remote: str) -> bool:
     return "allow" in actions or profile["inbound"] == "allow"
 
 
+def lets_out(server: WindowsServer, port: int, remote: str) -> bool:
+    """Whether the firewall lets a TCP connection out, in the profile that is active.
+
+    Args:
+        server: The server that connects.
+        port: TCP port of the other side.
+        remote: IPv4 address of the other side.
+    """
+    target = ipaddress.ip_address(remote)
+    if not isinstance(target, ipaddress.IPv4Address) or target.is_loopback:
+        return True
+    state = server.section("firewall")
+    active = "Domain" if server.domain else "Public"
+    profile = state["profiles"][active]
+    if not profile["enabled"]:
+        return True
+    actions = {
+        rule["action"]
+        for rule in state["rules"]
+        if rule["enabled"]
+        and rule["direction"] == "out"
+        and rule["profiles"] & _BITS[active.casefold()]
+        and rule["protocol"] in {6, 256}
+        and _port_fits(rule["remoteport"] if rule["protocol"] == 6 else "*", port)
+        and _address_fits(server, rule["remoteip"], target)
+    }
+    if "block" in actions:
+        return False
+    return "allow" in actions or profile["outbound"] != "block"
+
+
 @handles("ansible.windows.win_firewall", source="ansible.windows 3.3.0 win_firewall documentation and source")
 def win_firewall(call: Call) -> Result:
     """Switch the firewall's profiles on or off and set their default actions."""

@@ -154,6 +154,7 @@ def _new(call: Call) -> dict[str, Any]:
         "principal": principal,
         "registration": {key: args[key] for key in _REGISTRATION},
         "settings": {key: args[key] if args[key] is not None else default for key, default in _SETTINGS.items()},
+        "registered": call.server.now().isoformat(),
     }
 
 

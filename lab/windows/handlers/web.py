@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lab.windows import network
+from lab.windows import far_ends, network
 from lab.windows.filesystem import FileSystem, normalise
 from lab.windows.handlers.files import digest
 from lab.windows.registry import Call, ModuleFailure, NotSimulated, Result, handles
@@ -31,7 +31,10 @@ def download(call: Call, url: str, *, method: str = "GET", body: bytes | None = 
         NotSimulated: An option that the lab cannot honour.
     """
     args = call.args
-    for option in ("client_cert", "proxy_url", "use_default_credential"):
+    parts = urlsplit(url)
+    end = far_ends.find(call.server, parts.hostname or "", parts.port or 443) if parts.scheme == "https" else None
+    unknown = ("proxy_url", "use_default_credential")
+    for option in unknown if end else ("client_cert", *unknown):
         if args.get(option):
             raise NotSimulated(f"The lab does not simulate the {option} option of {call.module}.")
     headers = {
@@ -39,6 +42,8 @@ def download(call: Call, url: str, *, method: str = "GET", body: bytes | None = 
         **{str(key): str(value) for key, value in (args["headers"] or {}).items()},
     }
     headers.update(extra)
+    if end is not None:
+        return far_ends.answer(call.server, end, url, args.get("client_cert"))
     if args["url_username"] is not None:
         pair = f"{args['url_username']}:{args['url_password'] or ''}".encode()
         headers["Authorization"] = f"Basic {base64.b64encode(pair).decode('ascii')}"

@@ -1,0 +1,192 @@
+# Copyright: Contributors to cnosf.infogerance
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may do what in the exchange's folders: exact lists of entries, compared with what SDDL says.
+
+SDDL is the same in every language of Windows: https://learn.microsoft.com/windows/win32/secauthz/ace-strings.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .declared import SFTP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .declared import Declaration
+    from .observed import Folder, Observation
+
+SYSTEM = "S-1-5-18"
+ADMINISTRATORS = "S-1-5-32-544"
+FULL = 0x1F01FF
+MODIFY = 0x1301BF
+READ = 0x1200A9
+"""FILE_ALL_ACCESS; read, write, execute and delete; read and execute (.NET FileSystemRights)."""
+
+_ALIASES = {
+    "SY": SYSTEM,
+    "BA": ADMINISTRATORS,
+    "BU": "S-1-5-32-545",
+    "BO": "S-1-5-32-551",
+    "WD": "S-1-1-0",
+    "AU": "S-1-5-11",
+    "CO": "S-1-3-0",
+    "CG": "S-1-3-1",
+    "OW": "S-1-3-4",
+    "IU": "S-1-5-4",
+    "SU": "S-1-5-6",
+    "NU": "S-1-5-2",
+    "LS": "S-1-5-19",
+    "NS": "S-1-5-20",
+}
+_RIGHTS = {
+    "FA": FULL,
+    "FR": 0x120089,
+    "FW": 0x120116,
+    "FX": 0x1200A0,
+    "GA": 0x10000000,
+    "GX": 0x20000000,
+    "GW": 0x40000000,
+    "GR": 0x80000000,
+    "RC": 0x20000,
+    "SD": 0x10000,
+    "WD": 0x40000,
+    "WO": 0x80000,
+    "CC": 0x1,
+    "DC": 0x2,
+    "LC": 0x4,
+    "SW": 0x8,
+    "RP": 0x10,
+    "WP": 0x20,
+    "DT": 0x40,
+    "LO": 0x80,
+    "CR": 0x100,
+}
+_ACE = re.compile(r"\((?P<type>[A-Z]+);(?P<flags>[A-Z]*);(?P<rights>[^;]*);[^;]*;[^;]*;(?P<sid>[^;)]*)[^)]*\)")
+_DACL = re.compile(r"D:(?P<flags>[A-Z]*)(?P<aces>(?:\([^)]*\))*)")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ace:
+    """One entry: who, what as an access mask, allowed or denied, handed down to files and folders below, inherited."""
+
+    sid: str
+    rights: int
+    kind: str = "A"
+    below: bool = True
+    inherited: bool = False
+    flags: str = ""
+    """Inheritance flags other than the usual two, such as ``IO``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """The entries of a folder and whether it is cut off from its parent's."""
+
+    protected: bool
+    aces: frozenset[Ace]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a folder or file must have; not exact: others may have entries of their own beside."""
+
+    path: str
+    aces: frozenset[Ace]
+    file: bool = False
+    exact: bool = True
+
+
+def parse(sddl: str) -> Acl:
+    """Read a discretionary list. A mask that is written by names counts as the number that they stand for."""
+    found = _DACL.search(sddl)
+    if found is None:
+        return Acl(protected=False, aces=frozenset())
+    return Acl("P" in re.sub("A[IR]", "", found["flags"]), frozenset(map(_ace, _ACE.finditer(found["aces"]))))
+
+
+def _ace(found: re.Match[str]) -> Ace:
+    flags = {found["flags"][start : start + 2] for start in range(0, len(found["flags"]), 2)}
+    return Ace(
+        _ALIASES.get(found["sid"], found["sid"].upper()),
+        _mask(found["rights"]),
+        found["type"],
+        below={"OI", "CI"} <= flags,
+        inherited="ID" in flags,
+        flags="".join(sorted(flags - {"ID"} - ({"OI", "CI"} if {"OI", "CI"} <= flags else set()))),
+    )
+
+
+def _mask(text: str) -> int:
+    if text[:2].lower() == "0x" or text.isdigit():
+        return int(text, 0)
+    value = 0
+    for start in range(0, len(text), 2):
+        value |= _RIGHTS.get(text[start : start + 2], 0)
+    return value
+
+
+def write(aces: Iterable[Ace], *, protected: bool = True) -> str:
+    """Word a discretionary list, in a fixed order."""
+    entries = (
+        f"({ace.kind};{'OICI' if ace.below else ''}{ace.flags};0x{ace.rights:x};;;{ace.sid})" for ace in sorted(aces)
+    )
+    return f"D:{'P' if protected else ''}" + "".join(entries)
+
+
+def wanted(declared: Declaration, found: Observation) -> list[Wanted]:
+    """Every folder and secret file with the rights it must have.
+
+    The service account reads its script and settings and cannot change them; it changes files
+    in the flows' folders only.
+    """
+    account = found.sid(declared.service_account)
+    keepers = [Ace(SYSTEM, FULL), Ace(ADMINISTRATORS, FULL)]
+    reading = frozenset([*keepers, Ace(account, READ)])
+    changing = frozenset([*keepers, Ace(account, MODIFY)])
+    secret = frozenset(Ace(ace.sid, ace.rights, below=False) for ace in reading)
+    folders = [
+        Wanted(path, reading)
+        for path in (
+            declared.place(""),
+            declared.place("bin"),
+            declared.place("etc"),
+            declared.place("etc", "identities"),
+        )
+    ]
+    for flow in declared.flows:
+        shared = frozenset([*changing, *(Ace(found.sid(name), MODIFY) for name in flow.principals)])
+        folders.append(Wanted(declared.home(flow), changing))
+        folders += [Wanted(declared.folder(flow, kind), changing) for kind in work_folders(flow.direction)]
+        folders.append(Wanted(declared.folder(flow, "archive"), changing))
+        folders.append(Wanted(declared.folder(flow, flow.drop), shared))
+    if declared.metrics_directory:
+        folders.append(Wanted(declared.metrics_directory, frozenset([Ace(account, MODIFY)]), exact=False))
+    used = {flow.identity for flow in declared.flows if flow.protocol == SFTP}
+    files = [declared.identity_path(name) for name in declared.identities if name in used]
+    files += [declared.headers_path] if declared.headers else []
+    return folders + [Wanted(path, secret, file=True) for path in files]
+
+
+def work_folders(direction: str) -> Sequence[str]:
+    """Folders of files on their way, in the order in which a file goes through them."""
+    return ("sending", "committing") if direction == "out" else ("receiving",)
+
+
+def fits(want: Wanted, folder: Folder) -> bool:
+    """Whether a folder has the rights it must have."""
+    if not folder.exists:
+        return False
+    acl = parse(folder.sddl)
+    if not want.exact:
+        return all(any(_covers(own, ace) for own in acl.aces) for ace in want.aces)
+    return acl.protected and acl.aces == want.aces
+
+
+def _covers(own: Ace, ace: Ace) -> bool:
+    same = (own.sid, own.kind, own.below, own.flags) == (ace.sid, ace.kind, ace.below, ace.flags)
+    return same and own.rights & ace.rights == ace.rights
