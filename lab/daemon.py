@@ -32,6 +32,7 @@ from lab.linux.platform import LinuxPlatform
 from lab.mirror import Mirror
 from lab.network import Network, NetworkError, check_port_free, require_root
 from lab.settings import Instance, Settings, SettingsError, instance, load
+from lab.windows import media
 from lab.windows.guest import WindowsPlatform
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ class Lab:
     async def _open_datacenter(self) -> None:
         home = self.where.home
         self.pve_authority = Authority(home / "ca")
+        media.write(home / "media")
         credentials = Credentials.open(self.where, self.settings)
         self.pve.password = credentials.api_root_password
         self.pve.grant_tokens(credentials.api_tokens)
