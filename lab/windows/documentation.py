@@ -141,6 +141,15 @@ def _mark_secrets(options: dict[str, Any], spec: dict[str, Any]) -> None:
                 option["no_log"] = True
 
 
+def _modules(namespace: str, name: str) -> Path | None:
+    """Folder of a collection's modules; ansible.builtin's are in ansible-core."""
+    if (namespace, name) == ("ansible", "builtin"):
+        core = _core()
+        return core / "modules" if core else None
+    folder = _collection(namespace, name)
+    return folder / "plugins" / "modules" if folder else None
+
+
 @functools.cache
 def module_doc(module: str) -> ModuleDoc | None:
     """Read the documentation of a module by its full name; None when no installed collection has it.
@@ -151,10 +160,10 @@ def module_doc(module: str) -> ModuleDoc | None:
     parts = module.split(".")
     if len(parts) != 3:
         return None
-    folder = _collection(parts[0], parts[1])
+    folder = _modules(parts[0], parts[1])
     if folder is None:
         return None
-    base = folder / "plugins" / "modules" / parts[2]
+    base = folder / parts[2]
     sidecar, python, source = base.with_suffix(".yml"), base.with_suffix(".py"), base.with_suffix(".ps1")
     if sidecar.exists():
         content = _yaml(sidecar.read_text(encoding="utf-8"))
