@@ -58,6 +58,29 @@ HTTP_SERVICES: dict[str, Callable[[WindowsServer, str], Answer]] = {}
 """Services of simulated servers that answer HTTP: name in lower case to (server, path) -> answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class WebRequest:
+    """A request to a web server of the lab, which answers by its address, its name and its method."""
+
+    client: WindowsServer
+    """Who asks: its trust judges the server's certificate."""
+    scheme: str
+    address: str
+    port: int
+    host: str
+    """Name asked for, in TLS and in the header Host."""
+    method: str
+    path: str
+    """Path and query."""
+    size: int = 0
+    """Bytes of its body."""
+    verify: bool = True
+
+
+WEB_SERVERS: dict[str, Callable[[WindowsServer, WebRequest], Answer]] = {}
+"""Services that answer as a whole web server does: name in lower case to (server, request) -> answer."""
+
+
 class Unreachable(Exception):  # noqa: N818 - says what the host is
     """No connection, in words fit for a module's message."""
 
@@ -67,7 +90,8 @@ def _running(server: WindowsServer) -> list[str]:
 
 
 def _ports(server: WindowsServer, service: str) -> tuple[int, ...]:
-    ports = SERVICE_PORTS.get(service, ())
+    # Instances of a service are called "service$instance".
+    ports = SERVICE_PORTS.get(service) or SERVICE_PORTS.get(service.partition("$")[0] + "$", ())
     return ports(server) if callable(ports) else ports
 
 
@@ -151,25 +175,30 @@ def fetch(
         target, address = find(server, parts.hostname)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if target is not None:
-            answer = _simulated(target, port, path, url)
+            host = next((value for name, value in (headers or {}).items() if name.casefold() == "host"), parts.hostname)
+            asked = WebRequest(server, parts.scheme, address, port, host, method, path, len(body or b""), verify)
+            answer = _simulated(target, asked, url)
         else:
             request = _Request(parts.hostname, address, port, path, url, method, headers or {}, body)
             context = _trust(server, verify=verify) if parts.scheme == "https" else None
             answer = _real(request, context, timeout)
-        if answer.status in {301, 302, 303, 307, 308} and "location" in answer.headers and method in {"GET", "HEAD"}:
+        moved = answer.status in {301, 302, 303, 307, 308} and "location" in answer.headers
+        if moved and method in {"GET", "HEAD"} and redirects > 0:  # none allowed: the redirection itself is the answer
             url = urljoin(url, answer.headers["location"])
             continue
         return answer
     raise Unreachable(f"Too many redirections from {url}")
 
 
-def _simulated(target: WindowsServer, port: int, path: str, url: str) -> Answer:
+def _simulated(target: WindowsServer, asked: WebRequest, url: str) -> Answer:
     for name in _running(target):
-        if port in _ports(target, name):
-            serve = HTTP_SERVICES.get(name)
-            if serve is None:
-                raise Unreachable(f"The lab does not simulate HTTP on port {port} of {target.name}.")
-            answer = serve(target, path)
+        if asked.port in _ports(target, name):
+            if name in WEB_SERVERS:
+                answer = WEB_SERVERS[name](target, asked)
+            elif name in HTTP_SERVICES:
+                answer = HTTP_SERVICES[name](target, asked.path)
+            else:
+                raise Unreachable(f"The lab does not simulate HTTP on port {asked.port} of {target.name}.")
             return Answer(answer.status, answer.reason, answer.headers, answer.body, url)
     raise Unreachable("Impossible de se connecter au serveur distant")
 

@@ -20,8 +20,9 @@ GALLERY: dict[str, tuple[str, ...]] = {
     "DhcpServerDsc": ("3.1.1", "4.0.0"),
     "DnsServerDsc": ("3.0.0", "3.0.1", "3.0.2", "3.0.3"),
     "SecurityPolicyDsc": ("2.10.0.0",),
+    "SqlServer": ("21.1.18256", "22.3.0"),
     "SqlServerDsc": ("17.5.0", "17.5.1"),
-    "WebAdministrationDsc": ("4.2.1",),
+    "WebAdministrationDsc": ("4.1.0", "4.2.1"),
     "dbatools": ("2.1.30", "2.5.5"),
 }
 """Modules that the lab's repository offers, oldest version first."""

@@ -15,6 +15,8 @@ from lab.windows.data import DATA
 from lab.windows.registry import Call, ModuleFailure, Result, handles, on_boot, section
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab.windows.server import ServerSpec, WindowsServer
 
 _SVCHOST = r"C:\Windows\system32\svchost.exe -k netsvcs -p"
@@ -103,6 +105,13 @@ def start_automatic(server: WindowsServer) -> None:
             entry["state"] = "stopped"
 
 
+ON_START: dict[str, Callable[[WindowsServer], None]] = {}
+"""What happens when a service starts, by its name in lower case. Handlers of other families add theirs."""
+
+ON_INSTANCE_START: dict[str, Callable[[WindowsServer, str], None]] = {}
+"""The same for services called ``family$instance``, by ``family$``; the function is told the service's name."""
+
+
 def _start(server: WindowsServer, entry: dict[str, Any], module: str) -> None:
     if entry["start_mode"] == "disabled":
         raise ModuleFailure(
@@ -116,6 +125,11 @@ def _start(server: WindowsServer, entry: dict[str, Any], module: str) -> None:
         if needed["state"] != "running":
             _start(server, needed, module)
     entry["state"] = "running"
+    if entry["name"].casefold() in ON_START:
+        ON_START[entry["name"].casefold()](server)
+    family = entry["name"].casefold().partition("$")[0] + "$"
+    if family in ON_INSTANCE_START:
+        ON_INSTANCE_START[family](server, entry["name"])
 
 
 def _stop(server: WindowsServer, entry: dict[str, Any], *, force: bool) -> list[dict[str, Any]]:
