@@ -29,6 +29,7 @@ def print_server_plan(
     printing: Mapping[str, Any],
     awaited: Sequence[str],
     *,
+    foreseen: bool = False,
     language: Language = "fr",
 ) -> dict[str, Any]:
     """What the modules are given, and what the server cannot do."""
@@ -38,6 +39,7 @@ def print_server_plan(
         domain=str(server.get("domain") or ""),
         sids=server["sids"],
         awaited=awaited,
+        foreseen=foreseen,
         language=language,
     )
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PREFIX = "print_server_"
 IPP_PORT = 631
+IPP_DRIVER = "Microsoft IPP Class Driver"
+"""What Windows gives an IPP device."""
 NUMBERS = {"raw": 9100, "lpr": 515}
 """TCP ports of the protocols: JetDirect's and that of RFC 1179."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.language import say_all
 
 from . import access, checks
+from .declared import IPP_DRIVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,10 @@ _DUPLEX = {
     "short_edge": "TwoSidedShortEdge",
 }
 """Words of the role to those of Set-PrintConfiguration."""
+
+_JOINED_LATER = "?"
+_NOBODY = "S-1-0-0"
+"""Stands for a principal of a domain that the server has not joined yet (well-known SID of nobody)."""
 
 
 def request(declared: Declaration, language: Language = "fr") -> dict[str, Any]:
@@ -46,6 +51,7 @@ def plan(
     domain: str,
     sids: Mapping[str, str | None],
     awaited: Sequence[str],
+    foreseen: bool = False,
     language: Language = "fr",
 ) -> dict[str, Any]:
     """What the modules are given, and what this server cannot do.
@@ -56,6 +62,8 @@ def plan(
         domain: DNS name of the server's domain, empty in a workgroup.
         sids: SID of each principal that ``request`` named; null for one that nobody knows.
         awaited: names of the drivers that are missing or too old.
+        foreseen: whether this only looks ahead (check mode): the server may still join its domain before the run, so
+            that what only a domain has is no problem yet.
         language: language of the sentences.
 
     Returns:
@@ -64,6 +72,9 @@ def plan(
     """
     known = {name.casefold(): sid for name, sid in sids.items() if sid}
     unknown = [name for name in sids if name.casefold() not in known]
+    if foreseen and not domain:
+        domain, unknown = _JOINED_LATER, []
+        known = {name.casefold(): sid or _NOBODY for name, sid in sids.items()}
     found = checks.server_problems(declared, build=int(state.version.split(".")[2]), domain=domain, unknown=unknown)
     missing = {name.casefold() for name in awaited}
     staged = [driver for driver in declared.drivers if driver.source and driver.name.casefold() in missing]
@@ -138,7 +149,7 @@ def _queue(declared: Declaration, queue: Queue, sids: Mapping[str, str], *, sile
     color = declared.defaults.color if queue.color is None else queue.color
     wanted: dict[str, Any] = {
         "name": queue.name,
-        "driver": queue.driver,
+        "driver": IPP_DRIVER if queue.ipp_url else queue.driver,
         "port": queue.port,
         "ipp_url": "" if silent else queue.ipp_url,
         "shared": bool(queue.share),

@@ -96,7 +96,8 @@ def test_a_queue_has_its_own_defaults_and_else_everybodys():
         "duplex": "TwoSidedLongEdge", "paper": "A4", "color": True,
     }  # fmt: skip
     assert queue(found, "Couleur")["color"] is False
-    assert "driver" not in queue(found, "Couleur")
+    assert queue(found, "Couleur")["driver"] == "Microsoft IPP Class Driver"
+    assert "port" not in queue(found, "Couleur")
     assert "S-1-5-21-9-1104" in queue(found, "Archives")["sddl"]
     assert queue(found, "Archives")["shared"] is False
     assert "share" not in queue(found, "Archives")
@@ -124,3 +125,14 @@ def test_an_unknown_principal_is_a_problem_and_no_queue_is_worked_out():
     assert found["problems"] == [
         "print_server_permissions : « GG-Compta » est inconnu de ce serveur ; indiquez son SID, ou créez-le d'abord"
     ]
+
+
+def test_check_mode_foresees_what_a_domain_will_make_possible():
+    state = State("10.0.20348", True, (), (DeviceState(*IPP, True),))
+    absent = {"GG-Compta": None}
+    found = plan(DECLARED, state=state, domain="", sids=absent, awaited=[], foreseen=True)
+    assert found["problems"] == []
+    assert [entry["name"] for entry in found["queues"]] == ["Accueil", "Couleur", "Archives"]
+    joined = plan(DECLARED, state=state, domain="ordre.example", sids=absent, awaited=[], foreseen=True)
+    assert len(joined["problems"]) == 1
+    assert len(plan(DECLARED, state=state, domain="", sids=absent, awaited=[])["problems"]) == 2
