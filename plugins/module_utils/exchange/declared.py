@@ -9,7 +9,7 @@ import ntpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.cnosf.infogerance.plugins.module_utils.shape import build
+from ansible_collections.cnosf.infogerance.plugins.module_utils.shape import ShapeError, build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,7 +131,10 @@ class Declaration:
         Raises:
             ShapeError: A key is unknown or missing, or a value has another type; the message starts with its path.
         """
-        return build(cls, values, PREFIX.rstrip("_"))
+        try:
+            return build(cls, values, "ans_exchange")
+        except ShapeError as error:
+            raise ShapeError(str(error).replace("ans_exchange.", PREFIX, 1)) from None  # the variable's own name
 
     def place(self, *parts: str) -> str:
         """A path below the root."""
