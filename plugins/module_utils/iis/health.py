@@ -68,13 +68,16 @@ def judge(
     return [Verdict(probe, not sentences, "; ".join(sentences)) for probe, sentences in said]
 
 
-def _answer(found: Observation, site: Site) -> Answer | None:
-    """The answer of a site that runs: that one does not is the concern of the probe of sites alone."""
+def _up(found: Observation, site: Site) -> bool:
+    """Whether a site runs with all it needs: that it does not is the concern of other probes alone."""
     actual = found.site(site.name)
     pool = found.pool(actual.pool) if actual else None
-    running = all(service.state == "running" for service in found.services) and bool(found.services)
-    up = actual is not None and actual.state == "Started" and pool is not None and pool.state == "Started"
-    return found.answer(site.name) if running and up else None
+    started = actual is not None and actual.state == "Started" and pool is not None and pool.state == "Started"
+    return started and _running(found)
+
+
+def _answer(found: Observation, site: Site) -> Answer | None:
+    return found.answer(site.name) if _up(found, site) else None
 
 
 def _services(found: Observation) -> Iterator[Text]:
@@ -113,10 +116,12 @@ def _sites(declared: Declaration, found: Observation) -> Iterator[Text]:
 
 
 def _answers(found: Observation, site: Site) -> Iterator[Text]:
-    answer = _answer(found, site)
-    if answer is None:
+    if not _up(found, site):
         return
-    if answer.error:
+    answer = found.answer(site.name)
+    if answer is None:
+        yield Text(f"{site.name} was not asked", f"{site.name} n'a pas été interrogé")
+    elif answer.error:
         yield Text(f"{site.name} does not answer: {answer.error}", f"{site.name} ne répond pas : {answer.error}")
     elif answer.status not in site.health_status:
         wanted = ", ".join(map(str, site.health_status))
