@@ -65,8 +65,9 @@ bench: setup ## Figures, as ratios of one run
 	@$(PY) -m benchmarks $(ARGS)
 
 .PHONY: readme
-readme: setup ## Write the tables of the roles' READMEs
+readme: setup ## Write the tables of the roles' READMEs, and the README's counted figure
 	@$(PY) tools/roles.py --write
+	@$(PY) tools/figures.py --write
 
 .PHONY: build
 build: setup ## Build the collection's archive into build/

@@ -32,6 +32,7 @@ step 'mypy plugins' mypy "$plugins"
 step 'mypy lab and tools' mypy lab tools benchmarks
 step yamllint yamllint --strict .
 step 'roles in step' python tools/roles.py
+step 'counted figures' python tools/figures.py
 step changelog antsibull-changelog lint
 step shellcheck shellcheck --exclude=SC1091 tools/*.sh tools/bin/pwsh .ci/run
 step ansible-lint ansible-lint --strict

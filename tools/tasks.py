@@ -162,7 +162,7 @@ class Walk:
         arguments = {**(given if isinstance(given, Mapping) else {}), **(task.get("args") or {})}
         if module in INCLUDES:
             self.include(place, INCLUDES[module], given, arguments, task.get("vars") or {})
-        # A probe may be asked what a plan has worked out: it writes nothing, and the lab judges the question at run time.
+        # A probe may be asked what a plan has worked out: it writes nothing, and the lab judges the question itself.
         asked = module.endswith("_info") and isinstance(given, str) and given.startswith("{{")
         if isinstance(given, str) and not FREE_FORM & set(doc.options) and not asked:
             self.wrong(place, f"{module} takes no free text")
