@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import stat
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,8 @@ class Wanted:
         content: text of a file; None leaves the text alone and creates an empty file.
         once: the text is given when the file is created, and kept as it is afterwards.
         secret: the text is compared, and shown in no diff.
+        validate: command that judges the new text before it is put in place; `%s` is the file that holds it. It is run
+            without a shell, and a return code other than 0 refuses the text.
     """
 
     path: str
@@ -48,6 +52,7 @@ class Wanted:
     content: str | None = None
     once: bool = False
     secret: bool = False
+    validate: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def check(paths: Sequence[Wanted]) -> None:
     """Refuse what cannot be meant.
 
     Raises:
-        InputError: a path is relative or declared twice, a link has no target.
+        InputError: a path is relative or declared twice, a link has no target, a validation names no file.
     """
     seen = set()
     for wanted in paths:
@@ -79,6 +84,8 @@ def check(paths: Sequence[Wanted]) -> None:
             raise InputError(f"{wanted.path} is declared as a link and needs a target.")
         if wanted.content is not None and wanted.kind != "file":
             raise InputError(f"{wanted.path} is declared as {wanted.kind}, and only a file has content.")
+        if wanted.validate and (wanted.content is None or "%s" not in shlex.split(wanted.validate)):
+            raise InputError(f"{wanted.path}: validate needs content to judge, and %s in the place of its file.")
 
 
 def plan(paths: Sequence[Wanted], found: Mapping[str, Found]) -> list[Change]:
@@ -214,7 +221,30 @@ class Paths:
                 os.fchown(file.fileno(), owner, group)
                 os.fchmod(file.fileno(), wanted.mode)
                 os.fsync(file.fileno())
+            _validate(wanted, name)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _validate(wanted: Wanted, name: str) -> None:
+    """Let the command of a path judge the text that waits in a file.
+
+    Raises:
+        InputError: the command refuses it, with what it printed.
+        ConflictError: the command is not on this server.
+    """
+    if not wanted.validate:
+        return
+    command = [name if word == "%s" else word for word in shlex.split(wanted.validate)]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
+    except FileNotFoundError as error:
+        raise ConflictError(
+            f"{wanted.path} cannot be judged: {command[0]} is not on this server. Install it first."
+        ) from error
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).decode(errors="replace").strip()
+        shown = "it holds secrets and is not shown" if wanted.secret else said or f"code {done.returncode}"
+        raise InputError(f"{wanted.path} stays as it was: {command[0]} refuses the new text: {shown}")

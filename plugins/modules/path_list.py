@@ -57,6 +57,13 @@ options:
         description: Show the text in no diff. Set C(no_log) on the task as well, for what runs with C(-vvv).
         type: bool
         default: false
+      validate:
+        description:
+          - Command that judges a new text before it is put in place, with C(%s) for the file that holds it. It runs
+            without a shell; when it fails, the file stays as it was.
+          - Check mode does not run it, since what it needs may not be installed yet.
+        type: str
+        default: ""
 attributes:
   check_mode:
     description: Says what would change, and writes nothing.
@@ -75,6 +82,15 @@ EXAMPLES = r"""
         owner: wp_paris
         group: www-data
         mode: "2750"
+
+- name: A configuration that is judged before it counts
+  cnosf.infogerance.path_list:
+    paths:
+      - path: /etc/sudoers.d/50-technicians
+        kind: file
+        mode: "0440"
+        content: "%technicians ALL=(ALL:ALL) ALL\n"
+        validate: /usr/sbin/visudo -cf %s
 """
 
 RETURN = r"""
@@ -110,6 +126,7 @@ PATH = {
     "content": {"type": "str"},
     "once": {"type": "bool", "default": False},
     "secret": {"type": "bool", "default": False, "no_log": False},
+    "validate": {"type": "str", "default": ""},
 }
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ class Plan:
         sysctl_absent: settings that this kernel does not have.
         paths: files and folders whose owner, group or mode differs, or folders that are missing.
         files: configuration files whose content, owner or mode differs, or that are missing.
+        unwanted: configuration files that are there and must not be.
+        path_list: all of `paths`, `files` and `unwanted` as the module path_list takes them, in that order.
         locales: languages that are declared and not generated.
         login_defs: settings of login.defs that differ.
         units: services to start, stop, enable or disable.
@@ -43,6 +46,8 @@ class Plan:
     sysctl_absent: list[str] = field(default_factory=list)
     paths: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
+    unwanted: list[str] = field(default_factory=list)
+    path_list: list[dict[str, Any]] = field(default_factory=list)
     locales: list[str] = field(default_factory=list)
     login_defs: list[dict[str, str]] = field(default_factory=list)
     units: list[dict[str, Any]] = field(default_factory=list)
@@ -58,23 +63,28 @@ def plan(declared: dict[str, Any], state: dict[str, Any], written: tuple[str, ..
     """Compare.
 
     Args:
-        declared: the role's declaration: sysctl, paths, login_defs, units, files with their
-            digests, administration (groups) and administrators,
-            pam, sshd.
+        declared: the role's declaration: sysctl, paths, login_defs, units, files with their texts (in the same order),
+            unwanted (paths of files), administration (groups) and administrators, pam, sshd.
         state: what the module linux_baseline_info returned.
         written: configuration files that this run has written, or would write.
     """
     writable, frozen, absent = _sysctl(declared.get("sysctl", {}), state.get("sysctl", {}))
     firewall = state.get("firewall") or {}
+    paths = [entry for entry in declared.get("paths", []) if _path_differs(entry, state["paths"].get(entry["path"]))]
+    texts = list(zip(declared.get("files", []), declared.get("texts", []), strict=False))  # none read yet: no file
+    files = [(entry, text) for entry, text in texts if _file_differs(entry, text, state["paths"].get(entry["path"]))]
+    unwanted = [path for path in declared.get("unwanted", []) if state["paths"].get(path) is not None]
     return Plan(
         sysctl=writable,
         sysctl_frozen=frozen,
         sysctl_absent=absent,
-        paths=[entry for entry in declared.get("paths", []) if _path_differs(entry, state["paths"].get(entry["path"]))],
-        files=[
-            entry
-            for entry, digest in zip(declared.get("files", []), declared.get("digests", []), strict=False)
-            if _file_differs(entry, digest, state["paths"].get(entry["path"]))
+        paths=paths,
+        files=[entry for entry, _text in files],
+        unwanted=unwanted,
+        path_list=[
+            *(_path(entry, state["paths"].get(entry["path"])) for entry in paths),
+            *(_file(entry, text) for entry, text in files),
+            *({"path": path, "kind": "absent"} for path in unwanted),
         ],
         locales=[
             locale
@@ -186,9 +196,23 @@ def _path_differs(entry: dict[str, Any], found: dict[str, Any] | None) -> bool:
     return any(found[key] != value for key, value in wanted.items())
 
 
-def _file_differs(entry: dict[str, Any], digest: str, found: dict[str, Any] | None) -> bool:
+def _path(entry: dict[str, Any], found: dict[str, Any] | None) -> dict[str, Any]:
+    """Owner, group and mode of a folder or of somebody else's file, whose text is left alone."""
+    file = found is not None and found["sha256"] is not None
+    owner, group = entry.get("owner", "root"), entry.get("group", "root")
+    kind = "file" if file else "directory"
+    return {"path": entry["path"], "kind": kind, "owner": owner, "group": group, "mode": entry["mode"]}
+
+
+def _file(entry: dict[str, Any], text: str) -> dict[str, Any]:
+    wanted = {"path": entry["path"], "kind": "file", "mode": entry.get("mode", "0644"), "content": text}
+    return wanted | ({"validate": entry["validate"]} if "validate" in entry else {})
+
+
+def _file_differs(entry: dict[str, Any], text: str, found: dict[str, Any] | None) -> bool:
     if found is None:
         return True
+    digest = hashlib.sha256(text.encode()).hexdigest()
     wanted = {"sha256": digest, "mode": entry.get("mode", "0644"), "owner": "root", "group": "root"}
     return any(found[key] != value for key, value in wanted.items())
 

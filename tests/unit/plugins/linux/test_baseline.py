@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.linux.baseline i
     split_families,
 )
 
-FILE = {"mode": "0644", "owner": "root", "group": "root", "mtime": 100.0, "sha256": "aa"}
+FILE = {"mode": "0644", "owner": "root", "group": "root", "mtime": 100.0, "sha256": sha256(b"text").hexdigest()}
 UNIT = {"load": "loaded", "active": "active", "enabled": "enabled", "since": 200.0}
 
 
@@ -92,8 +93,30 @@ def test_a_path_differs_by_owner_group_and_mode_and_is_made_only_when_asked(entr
     ],
 )
 def test_a_file_differs_by_content_owner_and_mode(entry, found, differs):
-    done = plan({"files": [{"path": "/f", **entry}], "digests": ["aa"]}, state(paths={"/f": found}))
+    done = plan({"files": [{"path": "/f", **entry}], "texts": ["text"]}, state(paths={"/f": found}))
     assert bool(done.files) is differs
+
+
+def test_what_differs_travels_as_one_list():
+    folder = {"owner": "root", "group": "root", "mode": "0777", "mtime": 1, "sha256": None}
+    declared = {
+        "paths": [
+            {"path": "/new", "mode": "0700", "create": True},
+            {"path": "/folder", "mode": "0755"},
+            {"path": "/shadow", "mode": "0640", "group": "shadow"},
+        ],
+        "files": [{"path": "/f", "template": "f.j2", "mode": "0440", "validate": "check %s"}, {"path": "/same"}],
+        "texts": ["text", "text"],
+        "unwanted": ["/gone", "/old"],
+    }
+    found = {"/folder": folder, "/shadow": {**FILE, "mode": "0644"}, "/same": FILE, "/old": FILE}
+    assert plan(declared, state(paths=found)).path_list == [
+        {"path": "/new", "kind": "directory", "owner": "root", "group": "root", "mode": "0700"},
+        {"path": "/folder", "kind": "directory", "owner": "root", "group": "root", "mode": "0755"},
+        {"path": "/shadow", "kind": "file", "owner": "root", "group": "shadow", "mode": "0640"},
+        {"path": "/f", "kind": "file", "mode": "0440", "content": "text", "validate": "check %s"},
+        {"path": "/old", "kind": "absent"},
+    ]
 
 
 @pytest.mark.parametrize(

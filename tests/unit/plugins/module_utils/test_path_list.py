@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -124,3 +125,25 @@ def test_texts_are_put_in_place_whole_and_a_text_given_once_is_kept(tmp_path):
     assert (tmp_path / "key").read_text() == "drawn"
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "key"]
+
+
+def test_a_text_that_its_program_refuses_never_takes_the_place(tmp_path):
+    good = Wanted(f"{tmp_path}/conf", "file", "me", "us", 0o640, content="good\n", validate="grep -q good %s")
+    run([good])
+    bad = replace(good, content="bad\n")
+    assert run([bad], check_only=True).changed
+    with pytest.raises(InputError, match=r"conf stays as it was: grep refuses the new text: code 1"):
+        run([bad])
+    with pytest.raises(ConflictError, match="/nonexistent is not on this server"):
+        run([replace(bad, validate="/nonexistent %s")])
+    with pytest.raises(InputError) as refused:
+        run([replace(bad, secret=True, validate="sh -c 'cat \"$1\"; exit 1' - %s")])
+    assert "not shown" in str(refused.value)
+    assert "bad" not in str(refused.value)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["good\n"]
+
+
+@pytest.mark.parametrize("wanted", [{"validate": "true"}, {"content": None, "validate": "true %s"}])
+def test_a_validation_without_its_file_is_refused(wanted):
+    with pytest.raises(InputError, match="validate needs content"):
+        check([Wanted(**{"path": "/a/f", "kind": "file", "content": "x", **wanted})])
