@@ -32,7 +32,7 @@ from lab.linux.platform import LinuxPlatform
 from lab.mirror import Mirror
 from lab.network import Network, NetworkError, check_port_free, require_root
 from lab.settings import Instance, Settings, SettingsError, instance, load
-from lab.windows import media
+from lab.windows import deliveries, media
 from lab.windows.guest import WindowsPlatform
 
 if TYPE_CHECKING:
@@ -196,7 +196,9 @@ class Lab:
         home = self.where.home
         self.pve_authority = Authority(home / "ca")
         media.write(home / "media")
+        deliveries.write(home / "media", self.pve_authority)
         credentials = Credentials.open(self.where, self.settings)
+        self.pve_authority.client("org-auth-cli", credentials.windows_password)
         self.pve.password = credentials.api_root_password
         self.pve.grant_tokens(credentials.api_tokens)
         self.pve.journal.file = home / "requests.jsonl"

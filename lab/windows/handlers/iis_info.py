@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lab.windows.filesystem import FileSystem
-from lab.windows.handlers import certificates, features, iis_http, iis_state, services
+from lab.windows.handlers import certificates, features, iis_http, iis_logs, iis_state, services
 from lab.windows.handlers.registry_values import AWAITED
 from lab.windows.hive import Registry
 from lab.windows.network import Unreachable, WebRequest
@@ -157,7 +157,8 @@ def _retention(server: WindowsServer, name: str | None) -> dict[str, Any]:
     tasks = server.section("scheduled_tasks")["tasks"].values()
     task = next((task for task in tasks if name and task["name"].casefold() == name.casefold()), None)
     enabled = task is not None and bool(task["settings"]["enabled"])
-    return {"exists": task is not None, "enabled": enabled, "last_result": 267011 if task else 0}
+    last = iis_logs.result(server, task) if task is not None else 0
+    return {"exists": task is not None, "enabled": enabled, "last_result": last}
 
 
 def _stale(server: WindowsServer, state: dict[str, Any]) -> bool:
@@ -195,8 +196,8 @@ def iis_info(call: Call) -> Result:
         sites=[_site(server, site) for site in state["sites"].values()],
         settings=attributes,
         collections=collections,
-        log=_log(server, state["log"], args["log_directory"]),
         retention=_retention(server, args["retention_task"]),
+        log=_log(server, state["log"], args["log_directory"]),
         answers=[_answer(server, endpoint) for endpoint in args["endpoints"] or []],
     )
     return {"changed": False, "state": found}

@@ -146,6 +146,7 @@ def _iis(_spec: ServerSpec) -> dict[str, Any]:
             path: [{"key": key, "value": value} for key, value in entries]
             for path, (_key, _value, entries) in COLLECTIONS.items()
         },
+        "log_task": {"seen": "", "result": 267011},  # when its hour was last looked at; SCHED_S_TASK_HAS_NOT_RUN
         "log": {
             "directory": r"%SystemDrive%\inetpub\logs\LogFiles",
             "format": "W3C",

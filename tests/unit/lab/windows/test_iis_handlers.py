@@ -342,6 +342,29 @@ class TestInfo:
         clock.forward(days=3, hours=2)
         assert run(web, INFO, {"log_directory": r"C:\Logs"})["state"]["log"]["oldest_days"] == 3
 
+    def test_the_task_removes_old_logs_when_its_hour_has_passed(self, run, web, clock):
+        FileSystem(web).make_dir(r"C:\Logs")
+        for name in ("old.log", "keep.txt"):
+            FileSystem(web).write(rf"C:\Logs\{name}", b"x")
+        arguments = (
+            "-NoProfile -Command \"Get-ChildItem -LiteralPath 'C:\\Logs' -Filter *.log -File -Recurse | Where-Object "
+            'LastWriteTimeUtc -LT ([datetime]::UtcNow.AddDays(-3)) | Remove-Item -Force"'
+        )
+        task = {
+            "name": "Purge",
+            "actions": [{"path": "powershell.exe", "arguments": arguments}],
+            "triggers": [{"type": "daily", "start_boundary": "2026-01-01T02:30:00"}],
+            "username": "S-1-5-18",
+        }
+        run(web, "community.windows.win_scheduled_task", task)
+        args = {"log_directory": r"C:\Logs", "retention_task": "Purge"}
+        assert run(web, INFO, args)["state"]["retention"]["last_result"] == 267011
+        for days, oldest in ((3, 3), (1, -1)):
+            clock.forward(days=days)
+            state = run(web, INFO, args)["state"]
+            assert (state["retention"]["last_result"], state["log"]["oldest_days"]) == (0, oldest)
+        assert FileSystem(web).is_file(r"C:\Logs\keep.txt")
+
     def test_nothing_runs_without_the_services(self, run, web):
         run(web, "ansible.windows.win_service", {"name": "W3SVC", "state": "stopped"})
         state = run(web, INFO)["state"]
