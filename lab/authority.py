@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["Authority", "write_private"]
 
 LIFETIME = dt.timedelta(days=825)
 RENEW_BEFORE = dt.timedelta(days=30)
+CLIENT_RENEW_BEFORE = dt.timedelta(days=90)
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -99,6 +101,39 @@ class Authority:
         if certificate_file.exists() and key_file.exists() and self._covers(certificate_file, wanted):
             return certificate_file, key_file
         key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(key, name, wanted, ExtendedKeyUsageOID.SERVER_AUTH)
+        write_private(key_file, _key_pem(key))
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        certificate_file.write_bytes(pem + self.ca_file.read_bytes())
+        return certificate_file, key_file
+
+    def client(self, name: str, password: str) -> Path:
+        """A client's certificate with its key: the PKCS#12 file that an authority outside the estate would hand over.
+
+        The one of an earlier call is reused while the password opens it and it stays valid for a quarter.
+        """
+        file = self.folder / f"{name}.pfx"
+        if file.exists():
+            try:
+                _key, held, _others = pkcs12.load_key_and_certificates(file.read_bytes(), password.encode())
+            except ValueError:
+                held = None
+            left = held.not_valid_after_utc - dt.datetime.now(dt.UTC) if held else dt.timedelta()
+            if held is not None and left > CLIENT_RENEW_BEFORE and _signed_by(held, self._certificate):
+                return file
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(key, name, [x509.DNSName(name)], ExtendedKeyUsageOID.CLIENT_AUTH)
+        sealed = serialization.BestAvailableEncryption(password.encode())
+        write_private(file, pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, None, sealed))
+        return file
+
+    def _sign(
+        self,
+        key: ec.EllipticCurvePrivateKey,
+        name: str,
+        wanted: list[x509.GeneralName],
+        purpose: x509.ObjectIdentifier,
+    ) -> x509.Certificate:
         now = dt.datetime.now(dt.UTC)
         usage = x509.KeyUsage(
             digital_signature=True,
@@ -111,7 +146,7 @@ class Authority:
             encipher_only=False,
             decipher_only=False,
         )
-        certificate = (
+        return (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])]))
             .issuer_name(self._certificate.subject)
@@ -122,7 +157,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(wanted), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage, critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
@@ -130,10 +165,6 @@ class Authority:
             )
             .sign(self._key, hashes.SHA256())
         )
-        write_private(key_file, _key_pem(key))
-        pem = certificate.public_bytes(serialization.Encoding.PEM)
-        certificate_file.write_bytes(pem + self.ca_file.read_bytes())
-        return certificate_file, key_file
 
     def server_context(self, name: str, *names: str) -> ssl.SSLContext:
         """A TLS context that serves the certificate :meth:`issue` makes for these names."""

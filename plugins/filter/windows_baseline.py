@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
@@ -15,6 +16,7 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.windows import (
     baseline,
     declared,
     registry_policy,
+    systems,
     transport,
 )
 
@@ -34,6 +36,12 @@ def _told(rule: Callable[..., Any]) -> Callable[..., Any]:
     return told
 
 
+def windows_system(build: int) -> dict[str, Any]:
+    """What is known of a version of Windows, nothing of an unknown one."""
+    found = systems.system_of(int(build))
+    return asdict(found) if found else {}
+
+
 class FilterModule:
     """The filters and their names."""
 
@@ -44,6 +52,7 @@ class FilterModule:
             "windows_plan": _told(baseline.plan),
             "windows_differences": _told(declared.differences),
             "windows_merge": _told(declared.merge),
+            "windows_system": windows_system,
             "windows_registry_values": _told(registry_policy.registry_values),
             "windows_tls_sections": _told(registry_policy.tls_sections),
             "windows_transports": _told(transport.surviving_transports),

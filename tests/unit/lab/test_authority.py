@@ -10,6 +10,9 @@ import ssl
 import threading
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from lab.authority import Authority, write_private
 
@@ -99,3 +102,16 @@ def test_a_private_file_is_never_seen_half_written(tmp_path):
     assert file.read_bytes() == b"two"
     assert file.stat().st_mode & 0o777 == 0o600
     assert [entry.name for entry in file.parent.iterdir()] == ["secret"]
+
+
+def test_a_clients_certificate_is_kept_while_its_password_opens_it(authority):
+    file = authority.client("org-auth-cli", "un mot de passe")
+    first = file.read_bytes()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert authority.client("org-auth-cli", "un mot de passe").read_bytes() == first
+    key, certificate, _others = pkcs12.load_key_and_certificates(first, b"un mot de passe")
+    purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(purposes) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert key.public_key() == certificate.public_key()
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.ca_file.read_bytes()))
+    assert authority.client("org-auth-cli", "un autre").read_bytes() != first

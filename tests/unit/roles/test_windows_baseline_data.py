@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.windows import registry_policy
+from ansible_collections.cnosf.infogerance.plugins.module_utils.windows.systems import SYSTEMS, system_of
 
 REPOSITORY = Path(__file__).parents[3]
 ROLE = REPOSITORY / "roles" / "windows_baseline"
@@ -87,8 +88,9 @@ def test_texts_are_the_same_in_both_languages():
 
 
 def test_systems_are_ordered_and_dated():
-    systems = DATA["__windows_baseline_systems"]
-    assert [entry["build"] for entry in systems] == sorted(entry["build"] for entry in systems)
-    ends = {entry["name"]: dt.date.fromisoformat(entry["end_of_support"]) for entry in systems}
+    assert [entry.build for entry in SYSTEMS] == sorted(entry.build for entry in SYSTEMS)
+    ends = {entry.name: dt.date.fromisoformat(entry.end_of_support) for entry in SYSTEMS}
     assert ends["Windows Server 2016"] == dt.date(2027, 1, 12)
-    assert [entry["name"] for entry in systems if not entry["supported"]] == ["Windows Server 2016"]
+    assert [entry.name for entry in SYSTEMS if not entry.supported] == ["Windows Server 2016"]
+    assert system_of(14393).days_left(dt.date(2026, 11, 23)) == 50
+    assert system_of(9600) is None
