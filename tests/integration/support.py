@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -103,3 +105,22 @@ class Estate:
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
+
+
+def descendants(parent: int) -> list[int]:
+    """Every process below one: Ansible's workers lead sessions of their own, and outlive a kill of its group."""
+    children = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                children.append(int(stat.parent.name))
+    return [pid for child in children for pid in (child, *descendants(child))]
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    """Kill a run with every process below it, as the controller's loss would."""
+    for pid in (process.pid, *descendants(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()

@@ -9,19 +9,16 @@ The tests of this file tell one story and run in order: each starts where the on
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from tests.integration.support import BIN, REPOSITORY, Estate
+from tests.integration.support import BIN, REPOSITORY, Estate, kill_all
 
 if TYPE_CHECKING:
     from lab.playbook import PlaybookRun
@@ -37,17 +34,6 @@ def servers() -> list[dict]:
 
 def changed(run: PlaybookRun) -> list[str]:
     return sorted({task.where for task in run.tasks if task.status == "changed"})
-
-
-def descendants(parent: int) -> list[int]:
-    """Every process below one: Ansible's workers lead sessions of their own, and outlive a kill of its group."""
-    children = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
-            if int(fields[1]) == parent:
-                children.append(int(stat.parent.name))
-    return [pid for child in children for pid in (child, *descendants(child))]
 
 
 def test_check_mode_on_an_empty_datacenter_foresees_every_server_and_writes_nothing(estate: Estate):
@@ -148,10 +134,7 @@ def test_a_provisioning_killed_in_the_middle_is_finished_by_the_next(estate: Est
     deadline = time.monotonic() + 60
     while estate.writes() == before and time.monotonic() < deadline:
         time.sleep(0.1)
-    for pid in (process.pid, *descendants(process.pid)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    process.wait()
+    kill_all(process)
     estate.lab("fault", "api", "clear")
     assert estate.writes() > before
     estate.converge(PROVISION, "-e", grown)
@@ -192,6 +175,30 @@ def test_two_runs_at_once_on_one_server_do_not_both_write(estate: Estate):
             assert "another run" in text, text[-3000:]
     assert sum(name == "twin01" for name in estate.hosts()) == 1
     assert sum(bool(changed(run)) for run in good) == 1
+
+
+def test_of_two_runs_at_once_on_one_server_one_configures_it(estate: Estate):
+    estate.lab("fault", "sql01", "slow", "--seconds", "1")
+    first = subprocess.Popen(
+        [str(BIN / "ansible-playbook"), SITE, *estate.arguments, "--limit", "sql01,localhost"],
+        cwd=REPOSITORY,
+        env=os.environ | estate.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        # Line by line until the first run is at work: the second one comes while it holds the server.
+        assert any("windows_baseline : Read facts" in line for line in first.stdout or ())
+        run, text = estate.play(SITE, "--limit", "sql01,app01,localhost")
+        assert first.poll() is None, "the first run ended before the second one was refused"
+    finally:
+        estate.lab("fault", "sql01", "clear")
+        rest = first.communicate(timeout=300)[0]
+    assert first.returncode == 0, rest[-3000:]
+    assert {task.host for task in run.failures()} == {"sql01"}
+    assert f"another run works on it: process {first.pid} of" in " ".join(text.split())
+    assert {task.host for task in run.tasks if "windows_baseline" in task.where} == {"app01"}
 
 
 @pytest.mark.parametrize("playbook", [PROVISION, SITE])
