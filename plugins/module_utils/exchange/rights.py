@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .declared import SFTP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .declared import Declaration
     from .observed import Folder, Observation
@@ -43,6 +43,21 @@ _ALIASES = {
     "LS": "S-1-5-19",
     "NS": "S-1-5-20",
 }
+_DOMAIN_ALIASES = {
+    "LA": 500,
+    "LG": 501,
+    "DA": 512,
+    "DU": 513,
+    "DG": 514,
+    "DC": 515,
+    "DD": 516,
+    "CA": 517,
+    "SA": 518,
+    "EA": 519,
+    "PA": 520,
+    "RO": 521,
+}
+"""Aliases of accounts and groups of a domain, by the last part of their SID."""
 _RIGHTS = {
     "FA": FULL,
     "FR": 0x120089,
@@ -101,18 +116,27 @@ class Wanted:
     exact: bool = True
 
 
-def parse(sddl: str) -> Acl:
-    """Read a discretionary list. A mask that is written by names counts as the number that they stand for."""
+def parse(sddl: str, known: Iterable[str] = ()) -> Acl:
+    """Read a discretionary list. A mask that is written by names counts as the number that they stand for.
+
+    Args:
+        sddl: the list.
+        known: SIDs that the aliases of a domain's own groups may stand for; other aliases stay as they are.
+    """
+    numbers = {sid.rpartition("-")[2]: sid for sid in known if sid.startswith("S-1-5-21-")}
+    names = {alias: numbers[str(rid)] for alias, rid in _DOMAIN_ALIASES.items() if str(rid) in numbers}
     found = _DACL.search(sddl)
     if found is None:
         return Acl(protected=False, aces=frozenset())
-    return Acl("P" in re.sub("A[IR]", "", found["flags"]), frozenset(map(_ace, _ACE.finditer(found["aces"]))))
+    return Acl(
+        "P" in re.sub("A[IR]", "", found["flags"]), frozenset(_ace(ace, names) for ace in _ACE.finditer(found["aces"]))
+    )
 
 
-def _ace(found: re.Match[str]) -> Ace:
+def _ace(found: re.Match[str], names: Mapping[str, str]) -> Ace:
     flags = {found["flags"][start : start + 2] for start in range(0, len(found["flags"]), 2)}
     return Ace(
-        _ALIASES.get(found["sid"], found["sid"].upper()),
+        names.get(found["sid"]) or _ALIASES.get(found["sid"], found["sid"].upper()),
         _mask(found["rights"]),
         found["type"],
         below={"OI", "CI"} <= flags,
@@ -181,7 +205,7 @@ def fits(want: Wanted, folder: Folder) -> bool:
     """Whether a folder has the rights it must have."""
     if not folder.exists:
         return False
-    acl = parse(folder.sddl)
+    acl = parse(folder.sddl, (ace.sid for ace in want.aces))
     if not want.exact:
         return all(any(_covers(own, ace) for own in acl.aces) for ace in want.aces)
     return acl.protected and acl.aces == want.aces
