@@ -19,10 +19,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lab.windows import far_ends
+from lab.windows.domains import domain_of
 from lab.windows.filesystem import FileSystem
 from lab.windows.handlers.certificates import load
 from lab.windows.handlers.clock import iana_zone
-from lab.windows.registry import ModuleFailure, section
+from lab.windows.registry import DIRECTORIES, ModuleFailure, section
 
 if TYPE_CHECKING:
     from lab.windows.server import ServerSpec, WindowsServer
@@ -112,10 +113,17 @@ def _run(server: WindowsServer, task: dict[str, Any], script: str, flow: str) ->
 
 
 def _may_log_on(server: WindowsServer, sid: str | None) -> bool:
-    """Whether an account can be logged on without a password: a managed one, as a batch job."""
-    principal = server.resolve(sid) if sid else None
-    rights = server.section("user_rights").get("SeBatchLogonRight", ())
-    return principal is not None and principal.name.endswith("$") and principal.sid in rights
+    """Whether an account can be logged on as a batch job: a managed one, whose password the server may ask for."""
+    domain = domain_of(server)
+    account = domain.find(sid) if domain is not None and sid else None
+    own = domain.find(f"{server.computer_name}$") if domain is not None else None
+    if domain is None or account is None or own is None or account["class"] != "msDS-GroupManagedServiceAccount":
+        return False
+    computer = str(own["attributes"]["objectSid"])
+    mine = {computer} | {group for directory in DIRECTORIES for group in directory.groups_of(server, computer)}
+    allowed = [domain.get(name) for name in account["attributes"].get("msDS-GroupMSAMembership", ())]
+    trusted = {str(entry["attributes"]["objectSid"]) for entry in allowed if entry is not None}
+    return bool(mine & trusted) and sid in server.section("user_rights").get("SeBatchLogonRight", ())
 
 
 def _transfer(run: _Run, values: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.exchange import 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.exchange.declared import Declaration
 from ansible_collections.cnosf.infogerance.plugins.module_utils.exchange.observed import Observation
 from lab.windows import far_ends
+from lab.windows.domains import domain_of, domains_of
 from lab.windows.filesystem import FileSystem
 from lab.windows.handlers.firewall import lets_out
 from lab.windows.server import Estate, Nic, ServerSpec, WindowsServer
@@ -55,7 +56,8 @@ def member(tmp_path, clock, run):
     key = {"resource_name": "ADKDSKey", "EffectiveTime": "2020-01-01T00:00:00Z", "AllowUnsafeEffectiveTime": True}
     run(controller, "ansible.windows.win_dsc", key, user="ORDRE\\Administrateur")
     account = {"identity": "gmsa-ans$", "name": "gmsa-ans", "dns_hostname": "gmsa-ans.ordre.example"}
-    run(controller, "microsoft.ad.service_account", account)
+    allowed = {"allowed_to_retrieve_password": {"add": ["Ordinateurs du domaine"]}}
+    run(controller, "microsoft.ad.service_account", {**account, **allowed})
     server = make("ans01", 16)
     admin = {"domain_admin_user": "ORDRE\\Administrateur", "domain_admin_password": PASSWORD}
     run(server, "microsoft.ad.membership", {"dns_domain_name": "ordre.example", "state": "domain", **admin})
@@ -372,6 +374,15 @@ def _result(server, run, clock, declared):
     observe(server, run, declared)
 
 
+def _account(server, run, clock, declared):
+    store = domains_of(server)
+    domain = domain_of(server)
+    domain.find("gmsa-ans$")["attributes"]["msDS-GroupMSAMembership"] = []
+    store.write(domain)
+    clock.forward(minutes=15)
+    observe(server, run, declared)
+
+
 def _definition(server, run, _clock, declared):
     want = plan.scheduled.wanted(declared, declared.flows[0], "")
     schedule(server, run, {"name": "depot", "arguments": want.arguments, "start": want.start, "interval": "PT1H"})
@@ -418,6 +429,7 @@ BROKEN = {
     "far_end, the web's": (_web, "api.echanges.example:443 does not answer"),
     "task": (_disabled, "the task of depot is disabled"),
     "task, its last run": (_result, "ended with"),
+    "task, its account": (_account, "ended with 2147943726"),
     "definition": (_definition, "depot differs (interval)"),
     "archive": (_archive, "depot has exchanged nothing for"),
     "retention": (_retention, "still has archives of"),
