@@ -62,6 +62,7 @@ $poolAttributes = [ordered]@{
     'managedRuntimeVersion' = { $args[0].ManagedRuntimeVersion }
     'managedPipelineMode' = { $args[0].ManagedPipelineMode }
     'enable32BitAppOnWin64' = { $args[0].Enable32BitAppOnWin64 }
+    'autoStart' = { $args[0].AutoStart }
     'startMode' = { $args[0].StartMode }
     'queueLength' = { $args[0].QueueLength }
     'processModel.identityType' = { $args[0].ProcessModel.IdentityType }

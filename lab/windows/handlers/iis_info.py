@@ -42,11 +42,10 @@ def _releases(files: FileSystem, path: str) -> list[dict[str, str]]:
 
 def _pool(server: WindowsServer, pool: dict[str, Any], passwords: dict[str, str]) -> dict[str, Any]:
     name = pool["name"].casefold()
-    shown = {key: value for key, value in pool["attributes"].items() if key != "autoStart"}
     return {
         "name": pool["name"],
         "state": iis_state.run_state(server, pool),
-        "attributes": [{"name": key, "value": str(value)} for key, value in shown.items()],
+        "attributes": [{"name": key, "value": str(value)} for key, value in pool["attributes"].items()],
         "recycle_times": list(pool["times"]),
         "password_matches": name not in passwords or pool["password"] == iis_state.digest(passwords[name]),
     }

@@ -196,8 +196,11 @@ def iis(server: WindowsServer) -> dict[str, Any]:
 
 
 def started(server: WindowsServer) -> None:
-    """Note that W3SVC starts now: it loads the modules that are there."""
-    server.section("iis")["started"] = server.now().isoformat()
+    """W3SVC starts now: it loads the modules that are there, and the pools start that start by themselves."""
+    state = server.section("iis")
+    state["started"] = server.now().isoformat()
+    for pool in state["pools"].values():
+        pool["state"] = "Started" if pool["attributes"]["autoStart"] else "Stopped"
 
 
 services.ON_START["w3svc"] = started

@@ -133,6 +133,7 @@ def pool_attributes(pool: Pool) -> dict[str, str]:
         "managedRuntimeVersion": pool.runtime,
         "managedPipelineMode": pool.pipeline,
         "enable32BitAppOnWin64": str(pool.enable_32bit),
+        "autoStart": str(pool.state == "started"),  # else a pool that is stopped starts at the next boot
         "startMode": pool.start_mode,
         "queueLength": str(pool.queue_length),
         "processModel.identityType": pool.identity,
@@ -162,7 +163,7 @@ def _pools(declared: Declaration, found: Observation) -> list[Item]:
         if actual is None or sorted(actual.recycle_times) != sorted(times):
             differing[_TIMES] = times
         why = [CREATE] if actual is None else list(differing)
-        if actual is not None and actual.state.casefold() != pool.state:
+        if actual is not None and _must_turn(found, actual.state, pool.state):
             why.append(pool.state)
         if why:
             items.append(
@@ -171,6 +172,12 @@ def _pools(declared: Declaration, found: Observation) -> list[Item]:
                 )
             )
     return items
+
+
+def _must_turn(found: Observation, actual: str, wanted: str) -> bool:
+    """Whether a site or pool is to be started or stopped: what is stopped with the services starts with them."""
+    running = all(service.state == "running" for service in found.services)
+    return actual.casefold() != wanted and (running or wanted == "stopped")
 
 
 _IDENTITY = ("processModel.identityType", "processModel.userName")
@@ -243,7 +250,7 @@ class SitePlan:
             if not released and not same(actual.physical_path, path):
                 why.append(f"physical_path {path}")
                 arguments["physical_path"] = path
-            if actual.state.casefold() != site.state:
+            if _must_turn(self.found, actual.state, site.state):
                 why.append(site.state)
         bindings = [binding for binding in site.bindings if self._differs(binding, actual)]
         why += [f"+ {binding.key}" for binding in bindings]

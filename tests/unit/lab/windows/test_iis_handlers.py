@@ -134,6 +134,13 @@ class TestPools:
             assert found["state"]["pools"][0]["password_matches"] is same
         assert "Tr3s-Secret!x" not in (web.home / "state.json").read_text()
 
+    def test_a_stopped_pool_starts_with_the_services_unless_told_not_to(self, run, web):
+        for name, start in (("lasse", True), ("arrete", False)):
+            run(web, IIS + "web_app_pool", {"name": name, "state": "stopped", "attributes": {"autoStart": start}})
+        web.boot()
+        states = {pool["name"]: pool["state"] for pool in run(web, INFO)["state"]["pools"]}
+        assert (states["lasse"], states["arrete"]) == ("Started", "Stopped")
+
     def test_nothing_without_iis(self, run, server):
         assert "WebAdministration" in run(server, IIS + "web_app_pool", {"name": "x"}, fails=True)["msg"]
         assert run(server, INFO)["state"]["installed"] is False

@@ -132,6 +132,20 @@ def test_drift_is_named(state, drift, expected):
     assert {name: [item["label"] for item in items] for name, items in found.items()} == expected
 
 
+def test_what_stands_still_with_the_services_starts_with_them(state):
+    state["services"][0]["state"] = "stopped"
+    for entry in (*state["sites"], *state["pools"]):
+        entry["state"] = "Stopped"
+    assert set(planned(state)) == {"services"}
+
+
+def test_a_pool_that_is_declared_stopped_stays_so_after_a_boot(state):
+    pools = [{**DECLARED["pools"][0], "state": "stopped"}, *DECLARED["pools"][1:]]
+    (item,) = planned(state, pools=pools)["pools"]
+    assert item["attributes"] == {"autoStart": "False"}
+    assert item["state"] == "stopped"
+
+
 def test_a_certificate_is_never_shown_to_the_module_in_check_mode(state):
     swap_certificate(state)
     (item,) = planned(state)["sites"]
