@@ -21,6 +21,8 @@ ROLES = sorted(path.parent.parent.name for path in REPOSITORY.glob("roles/*/meta
 INTERNAL = {"windows_prerequisites"}
 
 STAYS: dict[str, str] = {
+    "ans_exchange_firewall": "off, nothing of the block and its list, whose drift is rehearsed, would be left",
+    "ans_exchange_openssh_directory": "the package installs where it does; another place is that of another client",
     "adsync_cycle_enabled": "kept by Entra ID for all servers of a tenant, and the scenario needs its cycles",
 }
 """Variables that no scenario takes off their defaults, each with its reason."""
