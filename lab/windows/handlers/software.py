@@ -188,6 +188,8 @@ def win_package(call: Call) -> Result:
                 **result,
             )
     if present:
+        if product.get("kind") in ON_INSTALL:
+            ON_INSTALL[product["kind"]](server, product)
         install(server, product)
         reboot = bool(product.get("reboot"))
         result.update(rc=3010 if reboot else 0, reboot_required=reboot, failed=False)

@@ -87,7 +87,20 @@ def _builds(declared: Declaration) -> Iterator[Text]:
         yield about(
             "update", "build, kb, source and checksum go together", "build, kb, source et checksum vont ensemble"
         )
-    for path, value in (("update.checksum", update.checksum), ("maintenance.checksum", declared.maintenance.checksum)):
+    media = declared.media
+    if not media.source and not declared.source_path:
+        yield about(
+            "media",
+            "neither media nor source_path says where the set-up is",
+            "ni media ni source_path n'indique où est le programme d'installation",
+        )
+    if bool(media.source) is not bool(media.checksum):
+        yield about("media", "source and checksum go together", "source et checksum vont ensemble")
+    for path, value in (
+        ("update.checksum", update.checksum),
+        ("maintenance.checksum", declared.maintenance.checksum),
+        ("media.checksum", media.checksum),
+    ):
         if value and not _SHA256.fullmatch(value):
             yield about(path, f"{value!r} is not a SHA-256", f"« {value} » n'est pas un SHA-256")
 

@@ -41,6 +41,14 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """The image of the installation media, brought to the server for the set-up."""
+
+    source: str = ""
+    checksum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Directories:
     """Folders of a new instance; empty ones are left to SQL Server's setup."""
 
@@ -213,6 +221,8 @@ class Declaration:
     logins_purge: bool = False
     databases: tuple[Database, ...] = ()
     maintenance: Maintenance = Maintenance()
+    media: Media = Media()
+    source_path: str = ""
     backup: Backup = Backup()
     jobs: tuple[Job, ...] = ()
     operators: tuple[Operator, ...] = ()

@@ -32,13 +32,14 @@ def plan(
         thumbprint: thumbprint of the certificate that its connections must be served with.
         language: language of the sentences.
     """
+    wrong = declaration_problems(declared)
+    if wrong:  # compared with a server it would only be said again
+        return {"problems": say_all(wrong, language), **{kind: [] for kind in (*_SERVER, *_CONTENTS)}}
     server = ServerPlan(declared, observed, thumbprint)
     databases = DatabasePlan(declared, observed)
     agent = AgentPlan(declared, observed)
-    wrong = declaration_problems(declared)
     found = {
-        # What is wrong by itself is said first: compared with a server it would only be said again.
-        "problems": say_all(wrong or [*server.problems(), *databases.problems()], language),
+        "problems": say_all([*server.problems(), *databases.problems()], language),
         "setup": server.setup(),
         "cumulative_update": server.update(),
         "registry": server.registry(),
@@ -66,6 +67,7 @@ def plan(
     return {kind: [] if blind and kind in _CONTENTS else items for kind, items in found.items()}
 
 
+_SERVER = ("setup", "cumulative_update", "registry", "restart", "services")
 _CONTENTS = (
     *("configuration", "sa", "logins", "login_roles", "databases", "users", "user_roles", "tempdb", "maintenance"),
     *("jobs", "steps", "schedules", "operators", "mail", "alerts", "statements"),
