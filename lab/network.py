@@ -243,8 +243,8 @@ class Network:
             ip("link", "set", outer, "master", self.bridge, "up")
             ip("-n", name, "link", "set", inner, "up")
             if nic.address:
-                # With its broadcast address: networkd 252 puts one on, the kernel changes none of an address that is there, and
-                # networkd tries again until it runs out of replies.
+                # With its broadcast address: networkd 252 puts one on, the kernel changes none of an address that is
+                # there, and networkd tries again until it runs out of replies.
                 ip("-n", name, "address", "add", nic.address, "broadcast", "+", "dev", inner)
                 self._owners[str(nic.ip)] = spec.name
                 self._joined.setdefault(spec.vmid, set()).add(str(nic.ip))

@@ -5,14 +5,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from pathlib import Path
-from typing import Any
-
-from ansible.errors import AnsibleError, AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-
 DOCUMENTATION = """
 name: controller_file
 author: Contributors to cnosf.infogerance (@cnosf)
@@ -60,6 +52,14 @@ _list:
       description: Content in base64; empty when it was not asked for or the file is not there.
       type: str
 """
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
 
 _CHUNK = 1 << 20
 

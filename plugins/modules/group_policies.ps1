@@ -26,7 +26,7 @@ $spec = @{
                     elements = 'dict'
                     default = @()
                     options = @{
-                        key = @{ type = 'str'; required = $true }
+                        key = @{ type = 'str'; required = $true; no_log = $false }
                         name = @{ type = 'str'; required = $true }
                         type = @{
                             type = 'str'

@@ -8,8 +8,8 @@ A resource is declared with the schema its authors publish (``*.schema.mof``, or
 
     {"DomainName": "key str", "Ensure": "required str Present|Absent", "Value": "str[]", "Credential": "credential"}
 
-Words before the type are ``key`` and ``required``; types are str, bool, uint16, uint32, lists, and credential; after it come
-the values of the schema's ValueMap. What is not in the schema is refused, as on a server.
+Words before the type are ``key`` and ``required``; types are str, bool, uint16, uint32, lists, and credential; after it
+come the values of the schema's ValueMap. What is not in the schema is refused, as on a server.
 """
 
 from __future__ import annotations

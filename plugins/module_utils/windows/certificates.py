@@ -8,10 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.serialization import pkcs12
-from cryptography.x509.oid import NameOID
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.serialization import pkcs12
+    from cryptography.x509.oid import NameOID
+except ImportError:
+    # Ansible's vault needs it too, so that a controller without it is rare; the other filters of a file still load.
+    HAS_CRYPTOGRAPHY = False
+else:
+    HAS_CRYPTOGRAPHY = True
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,8 +61,9 @@ def read_pkcs12(content: bytes, password: str) -> Bundle:
         password: what protects it; empty for none.
 
     Raises:
-        CertificateError: wrong password, no PKCS#12, or no certificate with its key in it.
+        CertificateError: wrong password, no PKCS#12, no certificate with its key in it, or no means to read one.
     """
+    _require_cryptography()
     try:
         key, certificate, others = pkcs12.load_key_and_certificates(content, password.encode() if password else None)
     except ValueError as error:
@@ -70,12 +77,18 @@ def read_pem(content: bytes) -> tuple[Certificate, ...]:
     """Read the certificates of a PEM file.
 
     Raises:
-        CertificateError: there is none, or one is broken.
+        CertificateError: there is none, one is broken, or there are no means to read one.
     """
+    _require_cryptography()
     try:
         return tuple(_describe(certificate) for certificate in x509.load_pem_x509_certificates(content))
     except ValueError as error:
         raise CertificateError("it holds no PEM certificate") from error
+
+
+def _require_cryptography() -> None:
+    if not HAS_CRYPTOGRAPHY:
+        raise CertificateError("the controller lacks the Python package cryptography: pip install cryptography")
 
 
 def _cause(content: bytes) -> str:
