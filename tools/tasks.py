@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Holds every task against its module's published documentation, and those for Windows servers against the lab.
 
-``python tools/tasks.py`` names each task with a module, an option, a value or a keyword that nobody documents, and each
+``python -m tools.tasks`` names each task with a module, an option, a value or a keyword that nobody documents, and each
 task for a Windows server that the lab could not carry out. What a template decides at run time is not judged; the two
 values of ``{{ 'a' if ... else 'b' }}`` are.
 """
