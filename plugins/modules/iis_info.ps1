@@ -37,6 +37,7 @@ $spec = @{
             }
         }
         folders = @{ type = 'list'; elements = 'str' }
+        rights = @{ type = 'list'; elements = 'str' }
         releases = @{ type = 'list'; elements = 'str' }
         retention_task = @{ type = 'str' }
         log_directory = @{ type = 'str' }
@@ -196,6 +197,14 @@ function Get-Mark {
     if ([System.IO.File]::Exists($Path)) { [System.IO.File]::ReadAllText($Path).Trim() } else { '' }
 }
 
+function Get-RightState {
+    # Who may do what in a folder: SDDL is the same in every language of Windows.
+    param ([string]$Path)
+    $exists = [System.IO.Directory]::Exists($Path)
+    $section = [System.Security.AccessControl.AccessControlSections]::Access
+    @{ path = $Path; exists = $exists; sddl = if ($exists) { (Get-Acl -LiteralPath $Path).GetSecurityDescriptorSddlForm($section) } else { '' } }
+}
+
 function Get-ReleaseState {
     param ([string]$Path)
     $names = if ([System.IO.Directory]::Exists($Path)) { [System.IO.Directory]::GetDirectories($Path) } else { @() }
@@ -275,6 +284,7 @@ $state = @{
     installed = $false
     reboot_awaited = $null -ne $present -and $null -ne $present.PSObject.Properties['reboot']
     missing_folders = @($module.Params.folders | Where-Object -FilterScript { $_ -and -not [System.IO.Directory]::Exists($_) })
+    rights = @(foreach ($path in @($module.Params.rights | Where-Object -FilterScript { $_ })) { Get-RightState -Path $path })
     releases = @(
         foreach ($path in @($module.Params.releases | Where-Object -FilterScript { $_ })) {
             @{ path = $path; folders = @(Get-ReleaseState -Path $path) }

@@ -20,7 +20,6 @@ from lab.windows.registry import Call, ModuleFailure, Result, handles
 if TYPE_CHECKING:
     from lab.windows.server import WindowsServer
 
-_ALIASES = {"S-1-5-18": "SY", "S-1-5-32-544": "BA", "S-1-5-32-545": "BU", "S-1-1-0": "WD", "S-1-5-11": "AU"}
 _MASKS = {"full": 0x1F01FF, "modify": 0x1301BF, "read": 0x1200A9}
 _PROTOCOLS = {6: "tcp", 17: "udp"}
 _PROFILES = ((1, "domain"), (2, "private"), (4, "public"))
@@ -36,28 +35,12 @@ def _stamp_of(entry: dict[str, Any]) -> str:
     return _stamp(datetime.fromtimestamp(entry["modified"], UTC))
 
 
-def _sddl(call: Call, path: str) -> str:
-    """Discretionary list of a path as Windows words it: rights by letters where it has some, inherited entries last."""
-    name = key(path)
-    acl = call.server.section("acls").get(name, {"protected": False, "aces": []})
-    above = [] if acl["protected"] else rights.inherited(call, name)
-    entries = [_ace(ace, "") for ace in acl["aces"]] + [_ace(ace, "ID") for ace in above]
-    return f"D:{'P' if acl['protected'] else ''}AI" + "".join(entries)
-
-
-def _ace(ace: dict[str, Any], extra: str) -> str:
-    flags = ("OI" if ace["inherit"] & 2 else "") + ("CI" if ace["inherit"] & 1 else "")
-    flags += {0: "", 1: "NP", 2: "IO"}[ace["propagation"]] + extra
-    mask = "FA" if ace["rights"] == _MASKS["full"] else f"0x{ace['rights']:x}"
-    return f"({'A' if ace['type'] == 'allow' else 'D'};{flags};{mask};;;{_ALIASES.get(ace['sid'], ace['sid'])})"
-
-
 def _paths(call: Call) -> list[dict[str, Any]]:
     files = FileSystem(call.server)
     found = []
     for path in call.args["paths"]:
         exists = files.resolve(path) is not None
-        found.append({"path": path, "exists": exists, "sddl": _sddl(call, path) if exists else ""})
+        found.append({"path": path, "exists": exists, "sddl": rights.sddl(call.server, path) if exists else ""})
     return found
 
 
@@ -210,11 +193,11 @@ def win_exact_acls(call: Call) -> Result:
             continue
         changes.append(path)
         if exists:
-            before.append(f"{path}\n{_sddl(call, path)}")
+            before.append(f"{path}\n{rights.sddl(call.server, path)}")
         if not exists and wanted["kind"] == "directory":
             files.make_dir(path)
         acls[name] = target
-        after.append(f"{path}\n{_sddl(call, path)}")
+        after.append(f"{path}\n{rights.sddl(call.server, path)}")
     diff = {"before": "\n".join(before), "after": "\n".join(after)}
     return {"changed": bool(changes), "changes": changes, "diff": diff}
 

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature
 
 from lab.windows import network
 from lab.windows.filesystem import FileSystem
-from lab.windows.handlers import certificates, features, iis_state
+from lab.windows.handlers import certificates, features, iis_state, rights
 from lab.windows.network import Answer, Unreachable, WebRequest
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _FILTERING = "/system.webServer/security/requestFiltering"
 _REASONS = {
     200: "OK",
     307: "Temporary Redirect",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
@@ -45,6 +46,9 @@ _UNTRUSTED = (
     "SSL/TLS."
 )
 _CHAIN_LENGTH = 5
+_ANONYMOUS = frozenset({"S-1-5-17", "S-1-1-0", "S-1-5-11", "S-1-5-32-545"})
+"""IUSR and the groups it belongs to: Everyone, Authenticated Users, Users."""
+_READ_DATA = 0x1
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +265,23 @@ def _content(server: WindowsServer, site: dict[str, Any], path: str, method: str
         target = f"{target}\\{document}"
     if not files.is_file(target):
         return 404, "text/html", b""
+    if not _readable(server, target):
+        return 401, "text/html", b""
     if method not in {"GET", "HEAD"}:
         return 405, "text/html", b""
     kind, _encoding = mimetypes.guess_type(target)
     return (200, kind, files.read(target)) if kind else (404, "text/html", b"")
+
+
+def _readable(server: WindowsServer, path: str) -> bool:
+    """Whether an anonymous visitor may read a file: IIS reads it as IUSR, and answers 401.3 when Windows refuses."""
+    held = denied = 0
+    for ace in rights.entries(server, path):
+        if ace["sid"] in _ANONYMOUS and ace["type"] == "allow":
+            held |= ace["rights"]
+        elif ace["sid"] in _ANONYMOUS:
+            denied |= ace["rights"]
+    return bool(held & _READ_DATA) and not denied & _READ_DATA
 
 
 network.SERVICE_PORTS["w3svc"] = ports

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lab.windows.filesystem import FileSystem
-from lab.windows.handlers import certificates, features, iis_http, iis_logs, iis_state, services
+from lab.windows.handlers import certificates, features, iis_http, iis_logs, iis_state, rights, services
 from lab.windows.handlers.registry_values import AWAITED
 from lab.windows.hive import Registry
 from lab.windows.network import Unreachable, WebRequest
@@ -38,6 +38,11 @@ def _releases(files: FileSystem, path: str) -> list[dict[str, str]]:
         since = _stamp(datetime.fromtimestamp(own["modified"], UTC)) if own and held["healthy"] else ""
         found.append({"name": entry["path"].rpartition("\\")[2], **held, "since": since})
     return found
+
+
+def _rights(call: Call, path: str) -> dict[str, Any]:
+    exists = FileSystem(call.server).is_dir(path)
+    return {"path": path, "exists": exists, "sddl": rights.sddl(call.server, path) if exists else ""}
 
 
 def _pool(server: WindowsServer, pool: dict[str, Any], passwords: dict[str, str]) -> dict[str, Any]:
@@ -178,6 +183,7 @@ def iis_info(call: Call) -> Result:
         "installed": False,
         "reboot_awaited": Registry(server).data(AWAITED, "reboot") is not None,
         "missing_folders": [path for path in args["folders"] or [] if not files.is_dir(path)],
+        "rights": [_rights(call, path) for path in args["rights"] or []],
         "releases": [{"path": path, "folders": _releases(files, path)} for path in args["releases"] or []],
     }
     if not iis_state.installed(server):

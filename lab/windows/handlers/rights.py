@@ -17,7 +17,7 @@ from lab.windows.registry import Call, ModuleFailure, NotSimulated, Result, hand
 
 if TYPE_CHECKING:
     from lab.windows.identity import Principal
-    from lab.windows.server import ServerSpec
+    from lab.windows.server import ServerSpec, WindowsServer
 
 _FILE_RIGHTS = {
     "ListDirectory": 0x1, "ReadData": 0x1, "CreateFiles": 0x2, "WriteData": 0x2, "AppendData": 0x4,
@@ -36,6 +36,15 @@ _REGISTRY_RIGHTS = {
 _KEY_RIGHTS = {"Read": 0x120089, "FullControl": 0x1F01FF}
 _REGISTRY = re.compile(r"(HK(CC|CR|CU|LM|U):\\|Registry::)", re.IGNORECASE)
 SYNCHRONIZE = 0x100000
+_SDDL_ALIASES = {
+    "S-1-5-18": "SY",
+    "S-1-5-32-544": "BA",
+    "S-1-5-32-545": "BU",
+    "S-1-5-32-568": "IS",
+    "S-1-1-0": "WD",
+    "S-1-5-11": "AU",
+}
+"""SIDs that Windows words by two letters: https://learn.microsoft.com/windows/win32/secauthz/sid-strings."""
 
 
 @section("acls")
@@ -81,12 +90,12 @@ def _key_file(call: Call, path: str) -> str:
     return str(file)
 
 
-def entries(call: Call, path: str) -> list[dict[str, Any]]:
+def entries(server: WindowsServer, path: str) -> list[dict[str, Any]]:
     """Entries in force on a path: its own, and those it inherits."""
     name = key(path)
-    acl = call.server.section("acls").get(name)
+    acl = server.section("acls").get(name)
     own = acl["aces"] if acl else []
-    return list(own) if acl and acl["protected"] else own + [ace for ace in inherited(call, name) if ace not in own]
+    return list(own) if acl and acl["protected"] else own + [ace for ace in inherited(server, name) if ace not in own]
 
 
 def _own(call: Call, name: str) -> dict[str, Any]:
@@ -101,9 +110,9 @@ _INHERITED = (  # what files and folders below C:\ inherit on a fresh server
 )
 
 
-def inherited(call: Call, name: str) -> list[dict[str, Any]]:
+def inherited(server: WindowsServer, name: str) -> list[dict[str, Any]]:
     """Entries that a path gets from above."""
-    acls = call.server.section("acls")
+    acls = server.section("acls")
     parent = ntpath.dirname(name)
     found: list[dict[str, Any]] = []
     while parent and parent != name:
@@ -117,6 +126,22 @@ def inherited(call: Call, name: str) -> list[dict[str, Any]]:
         {"sid": sid, "type": "allow", "rights": rights, "inherit": 3, "propagation": 0} for sid, rights in _INHERITED
     ]
     return found + plain
+
+
+def sddl(server: WindowsServer, path: str) -> str:
+    """Discretionary list of a path as Windows words it: rights by letters where it has some, inherited entries last."""
+    name = key(path)
+    acl = server.section("acls").get(name, {"protected": False, "aces": []})
+    above = [] if acl["protected"] else inherited(server, name)
+    worded = [_worded(ace, "") for ace in acl["aces"]] + [_worded(ace, "ID") for ace in above]
+    return f"D:{'P' if acl['protected'] else ''}AI" + "".join(worded)
+
+
+def _worded(ace: dict[str, Any], extra: str) -> str:
+    flags = ("OI" if ace["inherit"] & 2 else "") + ("CI" if ace["inherit"] & 1 else "")
+    flags += {0: "", 1: "NP", 2: "IO"}[ace["propagation"]] + extra
+    held = "FA" if ace["rights"] == _FILE_RIGHTS["FullControl"] else f"0x{ace['rights']:x}"
+    return f"({'A' if ace['type'] == 'allow' else 'D'};{flags};{held};;;{_SDDL_ALIASES.get(ace['sid'], ace['sid'])})"
 
 
 def _principal(call: Call, name: str) -> Principal:
@@ -208,7 +233,7 @@ def win_acl_inheritance(call: Call) -> Result:
     on = not acl["protected"]
     if (args["state"] == "present") is on:
         return {"changed": False}
-    above = inherited(call, name)
+    above = inherited(call.server, name)
     if args["state"] == "present":
         acl["protected"] = False
         if args["reorganize"]:

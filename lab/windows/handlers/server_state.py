@@ -106,7 +106,7 @@ def _certificates(call: Call) -> list[dict[str, Any]]:
 
 def _readers(call: Call, file: str) -> list[str]:
     return sorted(
-        {ace["sid"] for ace in rights.entries(call, file) if ace["type"] == "allow" and ace["rights"] & _READING}
+        {ace["sid"] for ace in rights.entries(call.server, file) if ace["type"] == "allow" and ace["rights"] & _READING}
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.items import CREATE, item
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.language import Text, say_all
+from ansible_collections.cnosf.infogerance.plugins.module_utils.windows import access
 from ansible_collections.cnosf.infogerance.plugins.module_utils.windows.systems import system_of
 
 from . import checks, firewall, rights, scheduled, settings
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from ansible_collections.cnosf.infogerance.plugins.module_utils.windows.systems import System
 
     from .declared import Declaration
-
-_RIGHTS = {rights.FULL: "full", rights.MODIFY: "modify", rights.READ: "read"}
 
 
 def request(declared: Declaration, domain: str | None = None) -> dict[str, Any]:
@@ -134,7 +133,7 @@ def _notices(declared: Declaration, found: Observation, system: System | None, *
     return texts
 
 
-def _acls(wanted: list[rights.Wanted], found: Observation) -> list[Item]:
+def _acls(wanted: list[access.Wanted], found: Observation) -> list[Item]:
     held = {folder.path.casefold(): folder for folder in found.folders}
     items = []
     for want in wanted:
@@ -146,12 +145,7 @@ def _acls(wanted: list[rights.Wanted], found: Observation) -> list[Item]:
                     want.path,
                     why,
                     foreseen=own is None or not own.exists,
-                    arguments={
-                        "path": want.path,
-                        "kind": "file" if want.file else "directory",
-                        "exact": want.exact,
-                        "entries": [{"sid": ace.sid, "rights": _RIGHTS[ace.rights]} for ace in sorted(want.aces)],
-                    },
+                    arguments=access.arguments(want),
                 )
             )
     return items

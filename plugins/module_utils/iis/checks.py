@@ -139,6 +139,7 @@ def _site(path: str, site: Site, declared: Declaration) -> Iterator[Text]:
         )
     if not site.health_path.startswith("/"):
         yield about(f"{path}.health_path", "must start with /", "doit commencer par /")
+    yield from _data_folders(path, site, declared)
     folders = [(f"applications[{index}]", entry.path) for index, entry in enumerate(site.applications)]
     folders += [(f"virtual_directories[{index}]", entry.path) for index, entry in enumerate(site.virtual_directories)]
     for name, value in folders:
@@ -156,6 +157,29 @@ def _site(path: str, site: Site, declared: Declaration) -> Iterator[Text]:
                 f"{site.name} has no application {directory.application!r}",
                 f"{site.name} n'a pas d'application « {directory.application} »",
             )
+
+
+def _data_folders(path: str, site: Site, declared: Declaration) -> Iterator[Text]:
+    reserved = {"releases", "empty", "www"}
+    for index, name in enumerate(site.data_folders):
+        if not all(_NAME.fullmatch(part) and part.strip(". ") == part for part in name.split("\\")):
+            yield about(
+                f"{path}.data_folders[{index}]",
+                f"{name!r} is no path below the site's folder",
+                f"« {name} » n'est pas un chemin sous le dossier du site",
+            )
+        elif name.split("\\")[0].casefold() in reserved:
+            yield about(
+                f"{path}.data_folders[{index}]",
+                f"{name!r} holds what the site serves, which its pools must not change",
+                f"« {name} » contient ce que le site sert, et que ses pools ne doivent pas modifier",
+            )
+    if site.data_folders and not declared.owned(site):
+        yield about(
+            f"{path}.data_folders",
+            "the site has a physical_path and no folder below iis_root",
+            "le site a un physical_path et pas de dossier sous iis_root",
+        )
 
 
 def _application_pools(path: str, site: Site) -> Iterator[tuple[str, str]]:

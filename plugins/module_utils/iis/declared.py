@@ -128,6 +128,8 @@ class Site:
     physical_path: str = ""
     applications: tuple[Application, ...] = ()
     virtual_directories: tuple[VirtualDirectory, ...] = ()
+    data_folders: tuple[str, ...] = ()
+    exact_rights: bool = True
     hsts: Hsts = Hsts()
     health_path: str = "/"
     health_status: tuple[int, ...] = (200,)
@@ -284,11 +286,18 @@ class Declaration:
             return self.release_folder(release)
         return site.physical_path or f"{self.home(site.name)}\\www"
 
+    def owned(self, site: Site) -> bool:
+        """Whether a site's content lives in its own folder below the role's root."""
+        return not site.physical_path or self.release(site.name) is not None
+
+    def data_folders(self, site: Site) -> Iterator[str]:
+        """Folders that a site's pools may write to."""
+        for name in site.data_folders:
+            yield f"{self.home(site.name)}\\{name}"
+
     def folders(self) -> Iterator[str]:
-        """Folders that must be there before IIS may point to them, parents first."""
+        """Folders that must be there before IIS may point to them, parents first; none that is made with its rights."""
         yield self.log.directory
-        if self.releases:
-            yield self.staging
         for site in self.sites:
             if self.release(site.name):
                 yield self.releases_folder(site.name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.language import Text, say_all
 
+from . import rights
 from .declared import same
 from .plan import SitePlan
 from .releases import standing
@@ -61,6 +62,7 @@ def judge(
             (text for site, answer in asked for text in _certificates(declared, found, site, thumbprints)),
         ),
         ("protocols", (text for site, answer in asked for text in _protocols(site, answer))),
+        ("rights", _rights(declared, found)),
         ("releases", _releases(declared, found)),
         ("logs", _logs(declared, found)),
     )
@@ -172,6 +174,14 @@ def _protocols(site: Site, answer: Answer) -> Iterator[Text]:
     if answer.old_protocols:
         names = ", ".join(answer.old_protocols)
         yield Text(f"{site.name} still accepts {names}", f"{site.name} accepte encore {names}")
+
+
+def _rights(declared: Declaration, found: Observation) -> Iterator[Text]:
+    for want in rights.differing(declared, found):
+        yield Text(
+            f"{want.path} has other rights than its site's pools need: run the role again",
+            f"{want.path} n'a pas les droits que demandent les pools de son site : relancez le rôle",
+        )
 
 
 def _releases(declared: Declaration, found: Observation) -> Iterator[Text]:

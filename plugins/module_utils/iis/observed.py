@@ -112,6 +112,15 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class Rights:
+    """Who may do what in a folder, as SDDL; empty where it is not there."""
+
+    path: str
+    exists: bool = False
+    sddl: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Releases:
     """What lies in a site's folder of releases."""
 
@@ -183,6 +192,7 @@ class Observation:
     collections: tuple[Collection, ...] = ()
     releases: tuple[Releases, ...] = ()
     missing_folders: tuple[str, ...] = ()
+    rights: tuple[Rights, ...] = ()
     log: Log = Log()
     retention: Task = Task()
     answers: tuple[Answer, ...] = ()

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.items import CREATE, REMOVE, Item, item
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.language import Text, say_all
+from ansible_collections.cnosf.infogerance.plugins.module_utils.windows import access
 
-from . import releases, settings
+from . import releases, rights, settings
 from .checks import problems as declaration_problems
 from .declared import SPECIFIC_USER, same
 
@@ -78,6 +79,7 @@ def plan(declared: Declaration, found: Observation, thumbprints: Mapping[str, st
     """
     sites = SitePlan(declared, found, thumbprints)
     return {
+        "rights": _rights(declared, found),
         "folders": _folders(declared, found),
         "default_site": _default_site(declared, found),
         "pools": _pools(declared, found),
@@ -100,8 +102,18 @@ def plan(declared: Declaration, found: Observation, thumbprints: Mapping[str, st
     }
 
 
+def _rights(declared: Declaration, found: Observation) -> list[Item]:
+    """One item for all folders: the module takes them in one command, and makes those that are missing."""
+    differing = rights.differing(declared, found)
+    if not differing:
+        return []
+    there = {folder.path.casefold() for folder in found.rights if folder.exists}
+    why = [f"{'rights' if want.path.casefold() in there else CREATE} {want.path}" for want in differing]
+    return [item(declared.root, why, foreseen=False, paths=[access.arguments(want) for want in differing])]
+
+
 def _folders(declared: Declaration, found: Observation) -> list[Item]:
-    missing = {path.casefold() for path in found.missing_folders}
+    missing = {path.casefold() for path in found.missing_folders} - rights.made(declared)
     seen = dict.fromkeys(path for path in declared.folders() if path.casefold() in missing)
     return [item(path, [CREATE], foreseen=False, path=path) for path in seen]
 

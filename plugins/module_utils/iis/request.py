@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import settings
+from . import rights, settings
 
 if TYPE_CHECKING:
     from .declared import Declaration, Site
@@ -37,6 +37,7 @@ def request(declared: Declaration) -> dict[str, Any]:
             for entry in declared.certificates
         ],
         "folders": list(dict.fromkeys(declared.folders())),
+        "rights": [want.path for want in rights.wanted(declared)],
         "releases": [declared.releases_folder(release.site) for release in declared.releases],
         "endpoints": [_endpoint(site) for site in declared.sites if site.state == "started" and site.bindings],
         "ports": ",".join(str(port) for port in sorted(_ports(declared))),

@@ -22,6 +22,7 @@ from lab.windows.hive import Registry
 IIS = "microsoft.iis."
 DSC = "ansible.windows.win_dsc"
 URI = "ansible.windows.win_uri"
+ACLS = "cnosf.infogerance.win_exact_acls"
 INFO = "cnosf.infogerance.iis_info"
 HOST = "intranet.example"
 FILTERING = "/system.webServer/security/requestFiltering"
@@ -206,6 +207,17 @@ class TestAnswers:
         run(site, IIS + "web_app_pool", {"name": "intranet", "state": "stopped"})
         assert get(run, site, status_code=[503])["status_code"] == 503
 
+    def test_visitors_read_what_windows_lets_them(self, run, site):
+        keepers = [{"sid": "S-1-5-18", "rights": "full"}]
+        folder = {"path": r"C:\Sites\intranet\www", "entries": keepers}
+        run(site, ACLS, {"paths": [folder]})
+        assert get(run, site, status_code=[401])["status_code"] == 401
+        run(site, ACLS, {"paths": [{**folder, "entries": [*keepers, {"sid": "S-1-5-17", "rights": "read"}]}]})
+        assert get(run, site)["content"] == "bonjour"
+        denied = {"user": "S-1-1-0", "rights": "Read", "type": "deny", "state": "present"}
+        run(site, "ansible.windows.win_acl", {"path": folder["path"], **denied})
+        assert get(run, site, status_code=[401])["status_code"] == 401
+
     def test_a_trusted_certificate_for_the_name_asked(self, run, secure):
         server, _thumbprint = secure
         assert get(run, server, scheme="https")["content"] == "bonjour"
@@ -321,6 +333,12 @@ class TestResources:
 
 
 class TestInfo:
+    def test_rights(self, run, web):
+        run(web, ACLS, {"paths": [{"path": r"C:\Sites\api", "entries": [{"sid": "S-1-5-17", "rights": "read"}]}]})
+        own, missing = run(web, INFO, {"rights": [r"C:\Sites\api", r"C:\None"]})["state"]["rights"]
+        assert own == {"path": r"C:\Sites\api", "exists": True, "sddl": "D:PAI(A;OICI;0x1200a9;;;S-1-5-17)"}
+        assert missing == {"path": r"C:\None", "exists": False, "sddl": ""}
+
     def test_releases_and_marks(self, run, web):
         files = FileSystem(web)
         files.make_dir(r"C:\Sites\app\releases\1.0")

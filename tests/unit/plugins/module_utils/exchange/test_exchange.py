@@ -253,34 +253,10 @@ def test_rights_are_compared_entry_by_entry(sddl, fits):
     assert rights.fits(wanted("C:\\ANS\\etc"), Folder("C:\\ANS\\etc", exists=True, sddl=sddl)) is fits
 
 
-def test_a_domains_own_group_may_be_written_by_its_alias():
-    users = SID.rpartition("-")[0] + "-513"
-    ace = rights.Ace(users, rights.MODIFY)
-    acl = rights.parse("D:P(A;OICI;0x1301bf;;;DU)", [users, rights.SYSTEM])
-    assert acl == rights.Acl(protected=True, aces=frozenset([ace]))
-    assert rights.parse("D:P(A;OICI;0x1301bf;;;DU)").aces != frozenset([ace])
-
-
 def test_what_others_have_beside_does_not_matter_where_it_is_not_exact():
     want = wanted("C:\\Mesures")
     assert rights.fits(want, Folder("C:\\Mesures", exists=True, sddl=f"D:AI(A;OICI;FA;;;{SID})(A;OICI;FA;;;SY)"))
     assert not rights.fits(want, Folder("C:\\Mesures", exists=True, sddl="D:AI(A;OICI;FA;;;SY)"))
-
-
-@given(
-    st.frozensets(
-        st.builds(
-            rights.Ace,
-            st.sampled_from([SID, GROUP, rights.SYSTEM, "S-1-5-32-545"]),
-            st.sampled_from([rights.FULL, rights.MODIFY, rights.READ, 0x1]),
-            st.sampled_from(["A", "D"]),
-            below=st.booleans(),
-        )
-    ),
-    st.booleans(),
-)
-def test_what_is_written_in_sddl_is_read_again(aces, protected):
-    assert rights.parse(rights.write(aces, protected=protected)) == rights.Acl(protected, aces)
 
 
 # -- the allow-list --------------------------------------------------------------------------------------------------

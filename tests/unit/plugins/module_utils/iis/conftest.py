@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.cnosf.infogerance.plugins.module_utils.iis import plan, settings
+from ansible_collections.cnosf.infogerance.plugins.module_utils.iis import plan, rights, settings
 from ansible_collections.cnosf.infogerance.plugins.module_utils.iis.declared import Declaration
 from ansible_collections.cnosf.infogerance.plugins.module_utils.iis.observed import Observation
 from ansible_collections.cnosf.infogerance.plugins.module_utils.shape import build
+from ansible_collections.cnosf.infogerance.plugins.module_utils.windows import access
 
 THUMBPRINT = "AB" * 20
 SUM = "1" * 64
@@ -39,6 +40,7 @@ DECLARED: dict[str, Any] = {
                 {"host": "intranet.example"},
             ],
             "applications": [{"path": "api", "pool": "api", "physical_path": r"C:\Api"}],
+            "data_folders": ["depots"],
             "virtual_directories": [
                 {"path": "docs", "physical_path": r"C:\Docs"},
                 {"path": "aide", "application": "api", "physical_path": r"C:\Aide"},
@@ -126,6 +128,9 @@ def converged(declared: Declaration | None = None) -> dict[str, Any]:
             for wanted in settings.attributes(declared)
         ],
         "collections": [{"filter": path, "entries": entries} for path, entries in collections.items()],
+        "rights": [
+            {"path": want.path, "exists": True, "sddl": access.write(want.aces)} for want in rights.wanted(declared)
+        ],
         "releases": [
             {
                 "path": rf"{ROOT}\releases",

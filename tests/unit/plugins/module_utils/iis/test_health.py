@@ -49,6 +49,11 @@ def swap(state):
     state["answers"][0]["certificate"] = "CD" * 20
 
 
+def open_up(state):
+    """Every user may write into the site."""
+    state["rights"][1]["sddl"] += "(A;OICI;0x1301bf;;;BU)"
+
+
 @pytest.mark.parametrize(
     ("damage", "probe", "words"),
     [
@@ -68,6 +73,7 @@ def swap(state):
             "releases",
             "sert la version 0.9, non 1.0",
         ),
+        (open_up, "rights", rf"{ROOT} n'a pas les droits que demandent les pools"),
         (lambda state: state["releases"][0]["folders"][0].update(healthy=""), "releases", "jamais été trouvée"),
         (lambda state: state["retention"].update(enabled=False), "logs", "aucune tâche"),
         (lambda state: state["log"].update(oldest_days=400), "logs", "le plus vieux journal a 400 jours"),

@@ -35,7 +35,8 @@ def test_everything_is_foreseen_on_a_new_server():
     assert [item["name"] for item in found["pools"]] == ["intranet", "api", "ancien"]
     assert [item["name"] for item in found["sites"]] == ["intranet", "vieux"]
     assert [item["path"] for item in found["folders"]] == [r"C:\Logs"]
-    for name in set(found) - {"folders"}:
+    assert [path["path"] for path in found["rights"][0]["paths"]] == [r"C:\Sites\.staging", ROOT, rf"{ROOT}\depots"]
+    for name in set(found) - {"folders", "rights"}:
         assert all(item["foreseen"] for item in found[name]), name
 
 
@@ -119,6 +120,14 @@ def forget_hsts(state):
         (
             lambda state: site(state)["virtual_directories"].clear(),
             {"virtual_directories": ["intranet/docs (create)"]},
+        ),
+        (
+            lambda state: state["rights"][1].update(sddl="D:AI(A;OICI;FA;;;BA)"),
+            {"rights": [rf"C:\Sites (rights {ROOT})"]},
+        ),
+        (
+            lambda state: state["rights"][2].update(exists=False, sddl=""),
+            {"rights": [rf"C:\Sites (create {ROOT}\depots)"]},
         ),
         (
             lambda state: state.update(module_present=True, stale_module=True),
@@ -236,6 +245,13 @@ def wrong(*path: Any, value: Any) -> dict[str, Any]:
         (wrong("sites", 0, "bindings", 1, "port", value=70000), "70000 n'est pas un port"),
         (wrong("sites", 1, "bindings", value=[{"host": "intranet.example"}]), "est déjà à intranet"),
         (wrong("sites", 0, "physical_path", value=r"C:\X"), "tient son chemin de là"),
+        (
+            wrong("sites", 0, "data_folders", value=["a/b"]),
+            "iis_sites[0].data_folders[0] : « a/b » n'est pas un chemin",
+        ),
+        (wrong("sites", 0, "data_folders", value=[r"x\..\y"]), "iis_sites[0].data_folders[0] : "),
+        (wrong("sites", 0, "data_folders", value=[r"Releases\1.0"]), "contient ce que le site sert"),
+        (wrong("sites", 1, "data_folders", value=["x"]), "iis_sites[1].data_folders : le site a un physical_path"),
         (wrong("sites", 0, "health_path", value="x"), "iis_sites[0].health_path : doit commencer par /"),
         (wrong("sites", 0, "virtual_directories", 1, "application", value="x"), "n'a pas d'application « x »"),
         (wrong("sites", 0, "applications", 0, "path", value="a/b"), "n'est pas un nom simple"),
