@@ -16,6 +16,7 @@ $spec = @{
         principals = @{ type = 'list'; elements = 'str'; default = @() }
         maintenance_database = @{ type = 'str'; default = 'master' }
         failure_hours = @{ type = 'int'; default = 24 }
+        backup_directory = @{ type = 'str'; default = '' }
     }
     supports_check_mode = $true
 }
@@ -97,6 +98,13 @@ Function Get-PrincipalState {
     }
     catch [System.Security.Principal.IdentityNotMappedException] { $null = $_ }
     return $state
+}
+
+Function Get-FolderState {
+    param ([string]$Path)
+    $exists = [System.IO.Directory]::Exists($Path)
+    $section = [System.Security.AccessControl.AccessControlSections]::Access
+    @{ exists = $exists; sddl = $(if ($exists) { (Get-Acl -LiteralPath $Path).GetSecurityDescriptorSddlForm($section) } else { '' }) }
 }
 
 Function Get-ServiceState {
@@ -253,6 +261,7 @@ $state = @{
     principals = @($module.Params.principals | ForEach-Object -Process { Get-PrincipalState -Asked $_ })
     services = @(Get-ServiceState -Name ($names + 'SQLBrowser'))
     others = @()
+    backup_directory = Get-FolderState -Path $module.Params.backup_directory
 }
 if (Test-Path -LiteralPath "$root\Instance Names\SQL") {
     $state.others = @(foreach ($other in (Get-Item -LiteralPath "$root\Instance Names\SQL").GetValueNames()) {

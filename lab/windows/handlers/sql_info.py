@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lab.windows.handlers import services
+from lab.windows.filesystem import FileSystem
+from lab.windows.handlers import rights, services
 from lab.windows.handlers.sql_jobs import advance
 from lab.windows.handlers.sql_server import (
     Instance,
@@ -46,6 +47,7 @@ def sql_server_info(call: Call) -> Result:
         "id": instance["id"] if instance else "",
         "principals": [_principal(server, name) for name in args["principals"]],
         "services": _services(server, args["instance"]),
+        "backup_directory": _folder(server, args["backup_directory"]),
         "others": [
             {"name": one["name"], "port": str(setting(server, one, rf"{_SOCKETS}\Tcp\IPAll", "TcpPort", ""))}
             for one in instances(server).values()
@@ -86,6 +88,11 @@ def _services(server: WindowsServer, name: str) -> list[dict[str, str]]:
         for entry in found
         if entry is not None
     ]
+
+
+def _folder(server: WindowsServer, path: str) -> dict[str, Any]:
+    exists = bool(path) and FileSystem(server).is_dir(path)
+    return {"exists": exists, "sddl": rights.sddl(server, path) if exists else ""}
 
 
 def _registry(server: WindowsServer, instance: Instance) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lab.windows.filesystem import FileSystem
+from lab.windows.handlers import rights, services
 from lab.windows.handlers.clock import iana_zone
 from lab.windows.handlers.sql_server import Instance, instances, is_running, stamp
 
@@ -30,6 +31,8 @@ Job = dict[str, Any]
 SUCCEEDED, FAILED, NEVER = 1, 0, 5
 _DAILY, _WEEKLY = 4, 8
 _MINUTES = 4
+_MODIFY = 0x1301BF
+"""Rights of a file that the name Modify stands for."""
 _HORIZON = 8
 """Days that are looked back for the last run of a schedule: one week and a bit."""
 _CALL = re.compile(
@@ -135,8 +138,12 @@ def _chosen(instance: Instance, databases: str, moment: datetime) -> list[dict[s
 def _back_up(
     server: WindowsServer, instance: Instance, arguments: dict[str, str], moment: datetime
 ) -> Iterable[tuple[str, str]]:
-    if not FileSystem(server).is_dir(arguments.get("directory", "")):
-        yield "", f"The directory {arguments.get('directory')} does not exist."
+    directory = arguments.get("directory", "")
+    if not FileSystem(server).is_dir(directory):
+        yield "", f"The directory {directory} does not exist."
+        return
+    if not _may_write(server, instance, directory):
+        yield "", f"Cannot open backup device in '{directory}'. Operating system error 5(Access is denied.)."
         return
     kind = arguments.get("backuptype", "FULL").upper()
     for database in _chosen(instance, arguments["databases"], moment):
@@ -147,6 +154,17 @@ def _back_up(
             database["last_full"] = stamp(moment)
         elif kind == "LOG" and database["recovery_model"] != "Simple" and database["last_full"]:
             database["last_log"] = stamp(moment)
+
+
+def _may_write(server: WindowsServer, instance: Instance, directory: str) -> bool:
+    """Whether the engine's account may write files in a folder."""
+    service = services.find(server, instance["service"])
+    account = server.resolve(service["username"]) if service else None
+    if account is None:
+        return False
+    sids = {account.sid, *server.groups_of(account)}
+    held = (entry for entry in rights.entries(server, directory) if entry["type"] == "allow" and entry["sid"] in sids)
+    return any(entry["rights"] & _MODIFY == _MODIFY for entry in held)
 
 
 def _check(

@@ -211,6 +211,14 @@ class Maintenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """The folder of backups that was asked about, and its discretionary list."""
+
+    exists: bool = False
+    sddl: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """Another instance of the same server, and the port its registry holds."""
 
@@ -252,6 +260,7 @@ class Observation:
     mail: tuple[Mail, ...] = ()
     audits: tuple[Audit, ...] = ()
     maintenance: Maintenance = Maintenance()
+    backup_directory: Folder = Folder()
 
     @property
     def sa(self) -> Login | None:

@@ -46,6 +46,7 @@ def plan(
         "configuration": server.configuration(),
         "restart": server.restart(),
         "services": server.services(),
+        "backup_folder": server.backup_folder(),
         "sa": databases.sa(),
         "logins": databases.logins(),
         "login_roles": databases.login_roles(),
@@ -67,7 +68,7 @@ def plan(
     return {kind: [] if blind and kind in _CONTENTS else items for kind, items in found.items()}
 
 
-_SERVER = ("setup", "cumulative_update", "registry", "restart", "services")
+_SERVER = ("setup", "cumulative_update", "registry", "restart", "services", "backup_folder")
 _CONTENTS = (
     *("configuration", "sa", "logins", "login_roles", "databases", "users", "user_roles", "tempdb", "maintenance"),
     *("jobs", "steps", "schedules", "operators", "mail", "alerts", "statements"),

@@ -1,7 +1,7 @@
 # Copyright: Contributors to cnosf.infogerance
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What differs on the instance as a whole: set-up, update, registry, options, services, tempdb, and the restart."""
+"""What differs on the instance as a whole: set-up, update, registry, options, services, folders, tempdb, restart."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.items import CREATE, Item, differing, item
 from ansible_collections.cnosf.infogerance.plugins.module_utils.directory.language import Text, about
+from ansible_collections.cnosf.infogerance.plugins.module_utils.windows import access
 
 from . import tsql
 from .checks import LOGIN_AUDIT
 from .declared import PREFIX
+from .request import backup_directory, engine_sid
 from .settings import settings
 from .sizing import tempdb_files
 
@@ -89,7 +91,8 @@ class ServerPlan:
                 f"{observed.account} is not a sysadmin of {declared.instance}: let one add it",
                 f"{observed.account} n'est pas sysadmin de {declared.instance} : qu'un sysadmin l'ajoute",
             )
-        asked = [("sysadmins", name) for name in declared.sysadmins]
+        asked = [("service_account", declared.service_account)] if declared.service_account else []
+        asked += [("sysadmins", name) for name in declared.sysadmins]
         asked += [(f"logins[{index}].name", login.name) for index, login in enumerate(declared.logins)]
         for path, name in asked:
             if not observed.principal(name).sid:
@@ -233,6 +236,19 @@ class ServerPlan:
             if different:
                 items.append(item(name, different, foreseen=self.fresh, name=name, **values))
         return items
+
+    def backup_folder(self) -> list[Item]:
+        """The folder of backups, when it is missing or the engine may not write there."""
+        directory = backup_directory(self.declared)
+        sid = engine_sid(self.declared, self.observed)
+        if not directory or not sid:
+            return []
+        wanted = access.Wanted(directory, frozenset([access.Ace(sid, access.MODIFY)]), exact=False)
+        found = self.observed.backup_directory
+        if found.exists and access.fits(wanted, found.sddl):
+            return []
+        why = "rights" if found.exists else CREATE
+        return [item(directory, [why], foreseen=False, arguments=access.arguments(wanted))]
 
     # -- tempdb ------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+_FIRST = 16 * 1024
+"""Megabytes of which a quarter is kept; of what is above, an eighth."""
 MAXIMUM_SINGLE_NODE = 8
 MAXIMUM_MULTIPLE_NODES = 16
 MAXIMUM_TEMPDB_FILES = 8
@@ -15,7 +17,8 @@ def memory_megabytes(installed: int) -> int:
 
     The operating system keeps 1 GB, 1 GB for each 4 GB up to 16 GB and 1 GB for each 8 GB above: the rule of Jonathan
     Kehayias ("How much memory does my SQL Server actually need?", SQLskills), which dbatools' Test-DbaMaxMemory counts
-    with too. SQL Server's own default is all there is.
+    with too; here in proportion between those steps, so that more memory never means less. SQL Server's own default is
+    all there is.
 
     Args:
         installed: memory of the server in MB (binary).
@@ -23,9 +26,8 @@ def memory_megabytes(installed: int) -> int:
     Returns:
         Megabytes, never less than half of what is installed nor than the 128 MB that SQL Server accepts.
     """
-    gigabytes = installed // 1024
-    kept = 1 + min(gigabytes, 16) // 4 + max(gigabytes - 16, 0) // 8
-    return max(installed - kept * 1024, installed // 2, 128)
+    kept = 1024 + min(installed, _FIRST) // 4 + max(installed - _FIRST, 0) // 8
+    return max(installed - kept, installed // 2, 128)
 
 
 def parallelism(processors: int, nodes: int) -> int:

@@ -77,7 +77,8 @@ class Estate:
     def state(self) -> dict[str, Any]:
         """What the probe tells."""
         asked = FILTERS["sql_server_request"](self.declared)
-        result = self.call("cnosf.infogerance.sql_server_info", {"principals": asked["principals"], "host": "sql01"})
+        options = {name: asked[name] for name in ("principals", "backup_directory")}
+        result = self.call("cnosf.infogerance.sql_server_info", {**options, "host": "sql01"})
         return result["state"]
 
     def plan(self) -> dict[str, Any]:
@@ -118,6 +119,8 @@ class Estate:
         return items
 
     def _render(self, value: Any, values: dict[str, Any]) -> Any:
+        if isinstance(value, list):
+            return [self._render(one, values) for one in value]
         return self.environment.from_string(value).render(values) if isinstance(value, str) else value
 
     def _variables(self) -> dict[str, Any]:

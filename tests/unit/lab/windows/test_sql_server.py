@@ -216,6 +216,19 @@ def test_a_backup_without_its_folder_fails_and_is_logged(converged, clock):
     assert "backup" in converged.failing()
 
 
+def take_rights(estate):
+    """Take from the engine the right to write where its backups go."""
+    values = {"path": FOLDER, "user": r"NT SERVICE\MSSQLSERVER", "rights": "Modify", "type": "allow", "state": "absent"}
+    assert estate.call("ansible.windows.win_acl", values)["changed"]
+
+
+def test_a_backup_that_may_not_be_written_fails_and_is_logged(converged, clock):
+    take_rights(converged)
+    clock.forward(days=1)
+    assert converged.failing() == ["command_log", "jobs"]
+    assert "error 5" in converged.instance()["command_log"][-1]["message"]
+
+
 def test_a_younger_database_has_time_for_its_first_backup(converged, clock):
     clock.forward(days=3)
     assert converged.failing() == []
@@ -228,6 +241,7 @@ DRIFTS = {
     "jobs": remove_job,
     "sa": enable_sa,
     "services": stop_agent,
+    "backup_folder": take_rights,
     "registry": accept_plain,
     "databases": lambda estate: estate.call(
         "lowlydba.sqlserver.database", {**TARGET, "database": "Ordre", "recovery_model": "Simple"}

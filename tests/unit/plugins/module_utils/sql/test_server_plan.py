@@ -263,6 +263,62 @@ def test_services_run_as_declared_and_the_browser_only_when_asked():
     assert found(state(services=there), browser=True)["services"] == []
 
 
+# -- the folder of backups -------------------------------------------------------------------------------------------
+
+ENGINE = "S-1-5-80-3880718306-3832830129-1677859214-2598158968-1052248003"
+SOLUTION = {
+    "maintenance": {"source": "m.zip", "checksum": "0" * 64, "version": "2025-01-19 10:33:13"},
+    "backup": {"directory": r"D:\Sauvegardes"},
+}
+JOE = {"asked": "CNOSF\\gmsa-sql$", "name": "CNOSF\\gmsa-sql$", "sid": "S-1-5-21-1-2-3-1104"}
+
+
+def folder(sid, rights="0x1301bf"):
+    return {"exists": True, "sddl": f"D:AI(A;OICI;{rights};;;{sid})(A;OICIID;FA;;;BA)"}
+
+
+@pytest.mark.parametrize(
+    ("there", "label"),
+    [
+        ({}, [r"D:\Sauvegardes (create)"]),
+        (folder("S-1-5-18"), [r"D:\Sauvegardes (rights)"]),
+        (folder(ENGINE, "0x1200a9"), [r"D:\Sauvegardes (rights)"]),
+        (folder(ENGINE), []),
+        (folder(ENGINE, "FA"), []),
+    ],
+)
+def test_the_engine_may_write_where_its_backups_go(there, label):
+    items = found(state(backup_directory=there), **SOLUTION)["backup_folder"]
+    assert labels(items) == label
+    for item in items:
+        assert item["arguments"]["entries"] == [{"sid": ENGINE, "rights": "modify"}]
+        assert item["arguments"]["exact"] is False
+
+
+def test_an_engine_under_an_account_of_the_directory_is_that_account():
+    seen = state(principals=[ADMINISTRATORS, JOE], backup_directory=folder(ENGINE))
+    items = found(seen, service_account=JOE["asked"], **SOLUTION)["backup_folder"]
+    assert items[0]["arguments"]["entries"] == [{"sid": JOE["sid"], "rights": "modify"}]
+
+
+def test_an_account_that_nobody_has_is_refused():
+    assert found(service_account="CNOSF\\personne$")["problems"] == [
+        "sql_server_service_account: nobody is called 'CNOSF\\\\personne$' here"
+    ]
+
+
+def test_a_folder_of_backups_is_read_even_when_the_engine_does_not_run():
+    stopped = state(answers=False)
+    assert labels(found(stopped, **SOLUTION)["backup_folder"]) == [r"D:\Sauvegardes (create)"]
+
+
+def test_the_rights_of_a_share_are_its_servers_matter():
+    values = SOLUTION | {"backup": {"directory": r"\\nas01\sql"}}
+    assert found(**values)["backup_folder"] == []
+    declared = {"sysadmins": ["S-1-5-32-544"], **values}
+    assert FilterModule().filters()["sql_server_request"](declared)["backup_directory"] == ""
+
+
 # -- tempdb ----------------------------------------------------------------------------------------------------------
 
 
