@@ -280,6 +280,7 @@ $engine = "$root\$id\MSSQLServer"
 $sockets = "$engine\SuperSocketNetLib"
 $agent = "$root\$id\SQLServerAgent"
 $state.build = [string](Get-RegistryValue -Path "$root\$id\Setup" -Name PatchLevel -Default '')
+$state.configured = [string](Get-RegistryValue -Path "HKLM:\SOFTWARE\Infogerance\SQL Server\$id" -Name Configured -Default '')
 $state.edition = [string](Get-RegistryValue -Path "$root\$id\Setup" -Name Edition -Default '')
 $state.login_audit = [int](Get-RegistryValue -Path $engine -Name AuditLevel -Default 2)
 $state.error_logs = [int](Get-RegistryValue -Path $engine -Name NumErrorLogs -Default 6)

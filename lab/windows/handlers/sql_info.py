@@ -22,6 +22,7 @@ from lab.windows.handlers.sql_server import (
     stamp,
     validates,
 )
+from lab.windows.hive import Registry
 from lab.windows.registry import Call, Result, handles
 
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ def _registry(server: WindowsServer, instance: Instance) -> dict[str, Any]:
     return {
         "build": str(value("Setup", "PatchLevel", "")),
         "edition": str(value("Setup", "Edition", "")),
+        "configured": Registry(server).data(
+            rf"HKLM:\SOFTWARE\Infogerance\SQL Server\{instance['id']}", "Configured", ""
+        ),
         "login_audit": value("MSSQLServer", "AuditLevel", 2),
         "error_logs": value("MSSQLServer", "NumErrorLogs", 6),
         "agent_mail_profile": str(value("SQLServerAgent", "DatabaseMailProfile", "")) if uses_mail else "",

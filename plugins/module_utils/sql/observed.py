@@ -243,6 +243,8 @@ class Observation:
     build: str = ""
     edition: str = ""
     started: str = ""
+    configured: str = ""
+    """When this role last wrote what the engine reads at its start only."""
     login_audit: int = 0
     error_logs: int = 0
     agent_mail_profile: str = ""

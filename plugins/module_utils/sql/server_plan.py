@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .observed import Observation, Setting, TempdbFile
 
 _ROOT = r"HKLM:\SOFTWARE\Microsoft\Microsoft SQL Server"
+_MARK = r"HKLM:\SOFTWARE\Infogerance\SQL Server"
 
 
 class ServerPlan:
@@ -36,6 +37,7 @@ class ServerPlan:
         self.observed = observed
         self.thumbprint = thumbprint
         self.fresh = not observed.installed
+        self.identity = observed.id or f"MSSQL{declared.major}.{declared.instance}"
         self.options = {setting.name.casefold(): setting for setting in observed.configuration}
 
     def problems(self) -> Iterator[Text]:
@@ -49,8 +51,10 @@ class ServerPlan:
         if installed and installed[0] != declared.major:
             yield about(
                 "version",
-                f"{declared.instance} is build {observed.build}; another major version is not installed over it",
-                f"{declared.instance} est en version {observed.build} ; pas de changement de version majeure",
+                f"{declared.instance} is build {observed.build}; another major version is not installed over it: "
+                "declare the one that is there, or another instance",
+                f"{declared.instance} est en version {observed.build} ; pas de changement de version majeure : "
+                "déclarez celle qui y est, ou une autre instance",
             )
         elif installed and declared.update.build and tsql.build(declared.update.build) < installed:
             yield about(
@@ -64,14 +68,16 @@ class ServerPlan:
             if other.port == str(declared.port):
                 yield about(
                     "port",
-                    f"{declared.port} is the port of the instance {other.name} of the same server",
-                    f"{declared.port} est le port de l'instance {other.name} du même serveur",
+                    f"{declared.port} is the port of the instance {other.name} of the same server; choose another",
+                    f"{declared.port} est le port de l'instance {other.name} du même serveur ; choisissez-en un autre",
                 )
         if declared.memory_maximum_megabytes > observed.memory_megabytes:
             yield about(
                 "memory_maximum_megabytes",
-                f"{declared.memory_maximum_megabytes} is more than the server has, {observed.memory_megabytes}",
-                f"{declared.memory_maximum_megabytes} dépasse la mémoire du serveur, {observed.memory_megabytes}",
+                f"{declared.memory_maximum_megabytes} is more than the server has, {observed.memory_megabytes}; "
+                "0 computes it",
+                f"{declared.memory_maximum_megabytes} dépasse la mémoire du serveur, {observed.memory_megabytes} ; "
+                "0 la calcule",
             )
         yield from self._account_problems()
         yield from self._option_problems()
@@ -96,7 +102,11 @@ class ServerPlan:
         asked += [(f"logins[{index}].name", login.name) for index, login in enumerate(declared.logins)]
         for path, name in asked:
             if not observed.principal(name).sid:
-                yield about(path, f"nobody is called {name!r} here", f"personne ne s'appelle « {name} » ici")
+                yield about(
+                    path,
+                    f"nobody is called {name!r} here: correct the name, or make the account first",
+                    f"personne ne s'appelle « {name} » ici : corrigez le nom, ou créez d'abord le compte",
+                )
 
     def _option_problems(self) -> Iterator[Text]:
         if not self.options:
@@ -142,8 +152,7 @@ class ServerPlan:
     def _registry_values(self) -> Iterator[tuple[str, str, str, Any, Any, bool]]:
         """Each value: path, name, type, wanted, found, and whether the service reads it at its start only."""
         declared, observed, network = self.declared, self.observed, self.observed.network
-        identity = observed.id or f"MSSQL{declared.major}.{declared.instance}"
-        engine = rf"{_ROOT}\{identity}\MSSQLServer"
+        engine = rf"{_ROOT}\{self.identity}\MSSQLServer"
         sockets = rf"{engine}\SuperSocketNetLib"
         # In lower case: Configuration Manager shows no other.
         found = network.certificate.lower()
@@ -156,7 +165,7 @@ class ServerPlan:
         yield engine, "AuditLevel", "dword", LOGIN_AUDIT.index(declared.login_audit), observed.login_audit, True
         yield engine, "NumErrorLogs", "dword", declared.error_logs, observed.error_logs, False
         if declared.mail is not None:
-            agent = rf"{_ROOT}\{identity}\SQLServerAgent"
+            agent = rf"{_ROOT}\{self.identity}\SQLServerAgent"
             profile = declared.mail.called
             used = observed.agent_mail_profile
             yield agent, "UseDatabaseMail", "dword", 1, int(bool(used)), True
@@ -172,6 +181,9 @@ class ServerPlan:
             for path, name, kind, wanted, _found, _at_start in different
         ]
         names = [value["name"] for value in values]
+        if any(at_start for *_value, at_start in different):  # a run that is killed before the restart leaves a trace
+            path = rf"{_MARK}\{self.identity}"
+            values.append({"path": path, "name": "Configured", "type": "string", "data": self.observed.time})
         return [item(self.declared.instance, names, foreseen=self.fresh, entries=values)]
 
     # -- sp_configure ------------------------------------------------------------------------------------------------
@@ -212,6 +224,8 @@ class ServerPlan:
                 reasons.append("ForceEncryption")
             if not network.certificate_loaded:
                 reasons.append("Certificate")
+            if not reasons and self.observed.started < self.observed.configured <= self.observed.time:
+                reasons.append("Configured")
         return [item(declared.service, reasons, foreseen=True, name=declared.service)] if reasons else []
 
     def services(self) -> list[Item]:

@@ -105,7 +105,7 @@ def test_a_wrong_shape_is_refused_by_its_path(values, message):
 def test_the_port_of_another_instance_is_refused():
     state = {**STATE, "others": [{"name": "ORDRE", "port": "1433"}]}
     found = FILTERS["sql_server_plan"](GOOD, state, language="en")["problems"]
-    assert found == ["sql_server_port: 1433 is the port of the instance ORDRE of the same server"]
+    assert found == ["sql_server_port: 1433 is the port of the instance ORDRE of the same server; choose another"]
 
 
 def test_who_is_no_administrator_is_told_so():

@@ -227,6 +227,29 @@ def test_what_is_written_and_not_in_force_makes_it_restart(network, reason):
     assert differences["registry"] == []
 
 
+@pytest.mark.parametrize(
+    ("configured", "label"),
+    [
+        ("", []),
+        ("2026-11-23T09:59:00Z", []),
+        ("2026-11-23T10:01:00Z", ["MSSQLSERVER (Configured)"]),
+        ("2026-11-23T18:00:00Z", []),  # a clock that went wrong
+    ],
+)
+def test_a_run_that_was_killed_before_the_restart_is_made_good(configured, label):
+    seen = state(started="2026-11-23T10:00:00Z", configured=configured)
+    assert labels(found(seen)["restart"]) == label
+
+
+def test_what_waits_for_the_restart_is_written_with_its_moment():
+    entries = found(login_audit="all")["registry"][0]["entries"]
+    assert [(entry["name"], entry["data"]) for entry in entries] == [
+        ("AuditLevel", 3),
+        ("Configured", "2026-11-23T12:00:00Z"),
+    ]
+    assert [entry["name"] for entry in found(error_logs=20)["registry"][0]["entries"]] == ["NumErrorLogs"]
+
+
 def test_plain_connections_are_left_alone_where_they_are_allowed():
     seen = state(network={"force_encryption": False, "encrypted": False})
     assert found(seen, force_encryption=False)["restart"] == []
@@ -302,9 +325,8 @@ def test_an_engine_under_an_account_of_the_directory_is_that_account():
 
 
 def test_an_account_that_nobody_has_is_refused():
-    assert found(service_account="CNOSF\\personne$")["problems"] == [
-        "sql_server_service_account: nobody is called 'CNOSF\\\\personne$' here"
-    ]
+    problem = found(service_account="CNOSF\\personne$")["problems"][0]
+    assert problem.startswith("sql_server_service_account: nobody is called 'CNOSF\\\\personne$' here")
 
 
 def test_a_folder_of_backups_is_read_even_when_the_engine_does_not_run():
