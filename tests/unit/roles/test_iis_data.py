@@ -121,3 +121,8 @@ def test_the_mark_of_a_whole_release_comes_after_it_is_unpacked_and_before_it_go
         "Note that it is healthy",
     ]
     assert [name for name in names if name in order] == order
+
+
+def test_every_step_of_a_release_has_a_french_name():
+    (release,) = TASKS["release.yml"]
+    assert set(VARIABLES["__iis_release_steps"]) == {task["name"] for task in release["block"]}
