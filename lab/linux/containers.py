@@ -67,15 +67,24 @@ class Container:
             raise
         return True
 
-    async def create(self, image: str, hostname: str, netns: str, limits: Limits) -> None:
+    async def create(self, image: str, hostname: str, netns: str, limits: Limits, *, seccomp: Path | None) -> None:
         """Make it from an image, without starting it.
 
         A laptop with less memory than the server declares is no reason to refuse: the limit is an upper one.
+
+        Args:
+            image: name of the image in podman.
+            hostname: its name until the server's is known.
+            netns: path of its network namespace.
+            limits: its virtual hardware.
+            seccomp: profile of its system calls; podman's own when there is none.
         """
+        profile = ("--security-opt", f"seccomp={seccomp}") if seccomp else ()
         await self.podman(
             *("create", "--name", self.name, "--hostname", hostname, "--network", f"ns:{netns}"),
             *("--label", f"{LABEL}={self.number}", "--systemd=always", "--no-hosts", "--dns=none"),
             *("--cap-add", ",".join(CAPABILITIES), "--security-opt", "apparmor=unconfined"),
+            *profile,
             *("--security-opt", "label=disable", "--pids-limit", "4096", "--log-driver", "k8s-file"),
             *("--ulimit", f"nofile={self.runtime.files}:{self.runtime.files}"),
             *("--ulimit", f"nproc={self.runtime.processes}:{self.runtime.processes}"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.guests import AgentReport, Guest, GuestError, GuestSpec, House
-from lab.linux import agent, seed
+from lab.linux import agent, seccomp, seed
 from lab.linux.commands import CommandError, LinuxLabError
 from lab.linux.containers import POWERED_OFF, REBOOTED, Container, Limits, watch
 from lab.linux.faults import LinuxFaults
@@ -195,7 +195,8 @@ class LinuxGuest:
         """Create the container; podman wants to see the network that it will only use once started."""
         path = await self._join()
         try:
-            await self.container.create(image, self.name, str(path), self._limits)
+            profile = seccomp.write(self.home)
+            await self.container.create(image, self.name, str(path), self._limits, seccomp=profile)
         finally:
             await self._leave()
 
