@@ -4,8 +4,8 @@
 """Which system calls a guest may make: those podman lets through, and a write forced to the disk returns at once.
 
 Installing packages waits mostly for the disk: dpkg, databases and journals force every file down. The disks of the
-lab's servers are throw-away layers that need not outlive a power cut of this machine, so that there is nothing to force. A
-guest that is killed loses nothing by it: what it wrote is with the kernel.
+lab's servers are throw-away layers that need not outlive a power cut of this machine, so that there is nothing to
+force. A guest that is killed loses nothing by it: what it wrote is with the kernel.
 """
 
 from __future__ import annotations
