@@ -35,6 +35,7 @@ ITEMS: dict[str, dict[str, Any]] = {
         "name": "banc{n}",
         "pool": "banc{n}",
         "bindings": [{"host": "banc{n}.{{ infogerance_domain }}"}],
+        "health_status": [403, 404],  # nothing is there
     },
     "ans_exchange_outbound": {"name": "Banc {n}", "protocol": "tcp", "ports": [443], "addresses": ["192.0.2.{n}"]},
 }
