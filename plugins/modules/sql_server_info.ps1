@@ -262,6 +262,7 @@ $state = @{
     services = @(Get-ServiceState -Name ($names + 'SQLBrowser'))
     others = @()
     backup_directory = Get-FolderState -Path $module.Params.backup_directory
+    back_connection = @(Get-RegistryValue -Path 'HKLM:\SYSTEM\CurrentControlSet\Control\Lsa\MSV1_0' -Name BackConnectionHostNames -Default @())
 }
 if (Test-Path -LiteralPath "$root\Instance Names\SQL") {
     $state.others = @(foreach ($other in (Get-Item -LiteralPath "$root\Instance Names\SQL").GetValueNames()) {

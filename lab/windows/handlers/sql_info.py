@@ -13,9 +13,11 @@ from lab.windows.filesystem import FileSystem
 from lab.windows.handlers import rights, services
 from lab.windows.handlers.sql_jobs import advance
 from lab.windows.handlers.sql_server import (
+    BACK_CONNECTION,
     Instance,
     instances,
     is_running,
+    lets_itself_in,
     roles_of,
     service_names,
     setting,
@@ -48,6 +50,7 @@ def sql_server_info(call: Call) -> Result:
         "id": instance["id"] if instance else "",
         "principals": [_principal(server, name) for name in args["principals"]],
         "services": _services(server, args["instance"]),
+        "back_connection": Registry(server).data(BACK_CONNECTION, "BackConnectionHostNames", []),
         "backup_directory": _folder(server, args["backup_directory"]),
         "others": [
             {"name": one["name"], "port": str(setting(server, one, rf"{_SOCKETS}\Tcp\IPAll", "TcpPort", ""))}
@@ -133,7 +136,7 @@ def _in_force(server: WindowsServer, instance: Instance, host: str) -> dict[str,
     return {
         "listening": [held["port"]] if held["port"] else [],
         "encrypted": held["force_encryption"] and bool(held["port"]),
-        "validated": bool(held["port"]) and not validates(server, instance, host),
+        "validated": bool(held["port"]) and not validates(server, instance, host) and lets_itself_in(server, host),
         "certificate_loaded": not named or held["certificate"] == named,
     }
 

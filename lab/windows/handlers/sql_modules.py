@@ -27,6 +27,7 @@ from lab.windows.handlers.sql_server import (
     database,
     instances,
     is_running,
+    lets_itself_in,
     login,
     roles_of,
     stamp,
@@ -61,6 +62,10 @@ def connect(call: Call) -> Instance:
     problem = validates(server, instance, host)
     if problem:
         raise ModuleFailure(problem)
+    if not lets_itself_in(server, host):
+        raise ModuleFailure(
+            "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication."
+        )
     account = server.resolve(call.user)
     roles = roles_of(server, instance, account) if account else None
     if roles is None:

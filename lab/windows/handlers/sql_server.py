@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Instance = dict[str, Any]
 
 ROOT = r"HKLM:\SOFTWARE\Microsoft\Microsoft SQL Server"
+BACK_CONNECTION = r"HKLM:\SYSTEM\CurrentControlSet\Control\Lsa\MSV1_0"
 YEARS = {15: "2019", 16: "2022"}
 
 # Name: default, least, greatest, whether it needs no restart ("Server configuration options").
@@ -368,6 +369,16 @@ def roles_of(server: WindowsServer, instance: Instance, account: Principal) -> s
     if not any(not one["disabled"] for one in held):
         return None
     return {role for one in held if not one["disabled"] for role in one["roles"]} | {"public"}
+
+
+def lets_itself_in(server: WindowsServer, host: str) -> bool:
+    """Whether the server takes a name for its own when it logs on to itself by NTLM.
+
+    Microsoft, KB896861: the loopback check refuses names other than the server's that BackConnectionHostNames lacks.
+    """
+    listed = Registry(server).data(BACK_CONNECTION, "BackConnectionHostNames", [])
+    own = {server.computer_name.casefold(), server.fqdn.casefold()}
+    return host.casefold() in own | {name.casefold() for name in listed}
 
 
 def validates(server: WindowsServer, instance: Instance, host: str) -> str:

@@ -263,6 +263,8 @@ class Observation:
     audits: tuple[Audit, ...] = ()
     maintenance: Maintenance = Maintenance()
     backup_directory: Folder = Folder()
+    back_connection: tuple[str, ...] = ()
+    """Names besides its own under which the server lets itself in (``BackConnectionHostNames``)."""
 
     @property
     def sa(self) -> Login | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .observed import Observation, Setting, TempdbFile
 
 _ROOT = r"HKLM:\SOFTWARE\Microsoft\Microsoft SQL Server"
+_LOCAL_LOGONS = r"HKLM:\SYSTEM\CurrentControlSet\Control\Lsa\MSV1_0"
 _MARK = r"HKLM:\SOFTWARE\Infogerance\SQL Server"
 
 
@@ -79,6 +80,7 @@ class ServerPlan:
                 f"{declared.memory_maximum_megabytes} dépasse la mémoire du serveur, {observed.memory_megabytes} ; "
                 "0 la calcule",
             )
+        yield from self._name_problems()
         yield from self._account_problems()
         yield from self._option_problems()
         files = len([file for file in observed.tempdb if file.kind == "ROWS"])
@@ -87,6 +89,21 @@ class ServerPlan:
                 "tempdb.files",
                 f"tempdb has {files}; files are never removed by the role",
                 f"tempdb en a {files} ; le rôle ne retire jamais de fichiers",
+            )
+
+    def _name_problems(self) -> Iterator[Text]:
+        """A name that Windows does not take for the server's own: it refuses local logons under it (KB896861)."""
+        host, own = self.declared.host.casefold(), self.observed.hostname.casefold()
+        known = {"", own, own.partition(".")[0], *(name.casefold() for name in self.observed.back_connection)}
+        if host not in known:
+            yield about(
+                "host",
+                f"{host!r} is not the server's own name, {own}, and Windows refuses logons from the server itself "
+                f"under it: add it to BackConnectionHostNames ({_LOCAL_LOGONS}), as by "
+                "windows_baseline_registry_extra",
+                f"« {host} » n'est pas le nom du serveur, {own}, et Windows refuse les accès du serveur à lui-même "
+                f"sous ce nom : ajoutez-le à BackConnectionHostNames ({_LOCAL_LOGONS}), par "
+                "windows_baseline_registry_extra",
             )
 
     def _account_problems(self) -> Iterator[Text]:

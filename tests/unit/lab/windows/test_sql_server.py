@@ -15,6 +15,7 @@ import pytest
 
 from lab.windows import publications
 from lab.windows.filesystem import FileSystem
+from lab.windows.handlers.sql_server import BACK_CONNECTION, lets_itself_in
 from lab.windows.hive import Registry
 from lab.windows.server import ServerSpec, WindowsServer
 from tests.unit.lab.windows.sql_estate import FOLDER, ZIP, Estate, trust
@@ -281,6 +282,16 @@ def test_the_module_refuses_a_certificate_that_nobody_trusts(converged, run):
     converged.server.save()
     result = run(converged.server, "lowlydba.sqlserver.sa", {**TARGET, "enabled": False}, fails=True)
     assert "certificate chain" in result["msg"]
+
+
+def test_a_server_lets_itself_in_under_its_own_names_and_those_that_are_listed(converged):
+    server = converged.server
+    assert lets_itself_in(server, "SQL01")
+    assert not lets_itself_in(server, "sql.ordre.example")
+    value = {"name": "BackConnectionHostNames", "data": ["SQL.ordre.example"], "type": "multistring"}
+    converged.call("ansible.windows.win_regedit", {"path": BACK_CONNECTION, **value})
+    assert lets_itself_in(server, "sql.ordre.example")
+    assert converged.state()["back_connection"] == ["SQL.ordre.example"]
 
 
 def test_system_is_no_administrator_of_the_instance(converged, run):

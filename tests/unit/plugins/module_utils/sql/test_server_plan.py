@@ -137,6 +137,7 @@ def test_an_instance_that_is_as_declared_needs_nothing():
             {},
             "sql_server_memory_maximum_megabytes: 9000 is more than the server has",
         ),
+        ({"host": "sql.ordre.example"}, {}, "sql_server_host: 'sql.ordre.example' is not the server's own name, sql01"),
         ({"tempdb": {"files": 1}}, {}, "sql_server_tempdb.files: tempdb has 2"),
         ({"sysadmins": ["SQL01\\Personne"]}, {}, "sql_server_sysadmins: nobody is called 'SQL01\\\\Personne' here"),
         ({"logins": [{"name": "X\\y"}]}, {}, "sql_server_logins[0].name: nobody is called 'X\\\\y' here"),
@@ -163,6 +164,12 @@ def test_what_it_cannot_become_is_refused_by_the_path(declared, seen, start):
 
 def test_another_instance_on_another_port_is_left_alone():
     assert found(state(others=[{"name": "AUTRE", "port": "1434"}, {"name": "VIDE", "port": ""}]))["problems"] == []
+
+
+@pytest.mark.parametrize("host", ["", "sql01", "SQL01.ordre.example", "Sql.Ordre.Example"])
+def test_names_under_which_the_server_lets_itself_in_are_accepted(host):
+    seen = state(hostname="sql01.ordre.example", back_connection=["sql.ordre.example"])
+    assert found(seen, host=host)["problems"] == []
 
 
 def test_a_new_server_is_not_asked_about_options_it_does_not_have_yet():
