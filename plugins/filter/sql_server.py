@@ -27,10 +27,17 @@ def sql_server_request(declared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sql_server_plan(
-    declared: Mapping[str, Any], state: Mapping[str, Any], thumbprint: str = "", *, language: Language = "fr"
+    declared: Mapping[str, Any],
+    state: Mapping[str, Any],
+    thumbprint: str = "",
+    *,
+    foreseen: bool = False,
+    language: Language = "fr",
 ) -> dict[str, Any]:
     """What forbids going on, and what differs."""
-    return plan.plan(_declaration(declared), _observation(state), thumbprint=thumbprint, language=language)
+    return plan.plan(
+        _declaration(declared), _observation(state), thumbprint=thumbprint, foreseen=foreseen, language=language
+    )
 
 
 def sql_server_health(

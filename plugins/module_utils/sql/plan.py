@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def plan(
-    declared: Declaration, observed: Observation, *, thumbprint: str = "", language: Language = "fr"
+    declared: Declaration,
+    observed: Observation,
+    *,
+    thumbprint: str = "",
+    foreseen: bool = False,
+    language: Language = "fr",
 ) -> dict[str, Any]:
     """What forbids going on, and what differs.
 
@@ -30,12 +35,14 @@ def plan(
         declared: what the role was asked for.
         observed: state of the instance; one that does not answer is taken for an empty one.
         thumbprint: thumbprint of the certificate that its connections must be served with.
+        foreseen: whether this only looks ahead (check mode): what only a domain has is no problem yet where the server
+            may still join it.
         language: language of the sentences.
     """
     wrong = declaration_problems(declared)
     if wrong:  # compared with a server it would only be said again
         return {"problems": say_all(wrong, language), **{kind: [] for kind in (*_SERVER, *_CONTENTS)}}
-    server = ServerPlan(declared, observed, thumbprint)
+    server = ServerPlan(declared, observed, thumbprint, foreseen=foreseen)
     databases = DatabasePlan(declared, observed)
     agent = AgentPlan(declared, observed)
     found = {

@@ -32,12 +32,18 @@ _MARK = r"HKLM:\SOFTWARE\Infogerance\SQL Server"
 class ServerPlan:
     """Compares the instance with its declaration."""
 
-    def __init__(self, declared: Declaration, observed: Observation, thumbprint: str) -> None:
-        """Take what is declared and observed, and the thumbprint of the certificate for its connections."""
+    def __init__(
+        self, declared: Declaration, observed: Observation, thumbprint: str, *, foreseen: bool = False
+    ) -> None:
+        """Take what is declared and observed, and the thumbprint of the certificate for its connections.
+
+        With ``foreseen`` (check mode) a server may still join its domain before the run.
+        """
         self.declared = declared
         self.observed = observed
         self.thumbprint = thumbprint
         self.fresh = not observed.installed
+        self.joins_later = foreseen and "." not in observed.hostname
         self.identity = observed.id or f"MSSQL{declared.major}.{declared.instance}"
         self.options = {setting.name.casefold(): setting for setting in observed.configuration}
 
@@ -95,7 +101,7 @@ class ServerPlan:
         """A name that Windows does not take for the server's own: it refuses local logons under it (KB896861)."""
         host, own = self.declared.host.casefold(), self.observed.hostname.casefold()
         known = {"", own, own.partition(".")[0], *(name.casefold() for name in self.observed.back_connection)}
-        if host not in known:
+        if host not in known and not (self.joins_later and host.startswith(f"{own}.")):
             yield about(
                 "host",
                 f"{host!r} is not the server's own name, {own}, and Windows refuses logons from the server itself "
@@ -118,12 +124,18 @@ class ServerPlan:
         asked += [("sysadmins", name) for name in declared.sysadmins]
         asked += [(f"logins[{index}].name", login.name) for index, login in enumerate(declared.logins)]
         for path, name in asked:
-            if not observed.principal(name).sid:
+            if not observed.principal(name).sid and not self._comes_later(name):
                 yield about(
                     path,
                     f"nobody is called {name!r} here: correct the name, or make the account first",
                     f"personne ne s'appelle « {name} » ici : corrigez le nom, ou créez d'abord le compte",
                 )
+
+    def _comes_later(self, name: str) -> bool:
+        """Whether an account is one of a domain that the server may still join."""
+        place, _backslash, _account = name.rpartition("\\")
+        own = {"", self.observed.hostname.casefold(), "builtin", "nt authority", "nt service"}
+        return self.joins_later and (place.casefold() not in own or "@" in name or name.startswith("S-1-5-21-"))
 
     def _option_problems(self) -> Iterator[Text]:
         if not self.options:

@@ -172,6 +172,24 @@ def test_names_under_which_the_server_lets_itself_in_are_accepted(host):
     assert found(seen, host=host)["problems"] == []
 
 
+@pytest.mark.parametrize(
+    ("declared", "problems"),
+    [
+        ({"logins": [{"name": "CNOSF\\GG-Informatique"}]}, 0),
+        ({"logins": [{"name": "S-1-5-21-1-2-3-1104"}], "host": "sql01.ordre.example"}, 0),
+        ({"service_account": "gmsa-sql$@ordre.example"}, 0),
+        ({"logins": [{"name": "SQL01\\Personne"}], "host": "sql.ordre.example"}, 2),
+        ({"logins": [{"name": "Personne"}, {"name": "BUILTIN\\Personne"}]}, 2),
+    ],
+)
+def test_check_mode_does_not_miss_a_domain_that_the_server_joins_in_the_same_run(declared, problems):
+    declared = {"sysadmins": ["S-1-5-32-544"], "source_path": "D:\\", **declared}
+    assert len(plan_of(declared, state(), THUMBPRINT, foreseen=True)["problems"]) == problems
+    assert len(plan_of(declared, state(), THUMBPRINT)["problems"]) >= max(problems, 1)
+    member = state(hostname="sql01.autre.example")
+    assert plan_of(declared, member, THUMBPRINT, foreseen=True)["problems"]
+
+
 def test_a_new_server_is_not_asked_about_options_it_does_not_have_yet():
     bare = {name: state()[name] for name in ("time", "hostname", "memory_megabytes", "processors", "principals")}
     new = found(bare, configuration=[{"name": "anything", "value": 1}])
