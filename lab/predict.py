@@ -5,7 +5,8 @@
 
 ``python -m lab.predict PLAYBOOK [arguments of ansible-playbook]`` runs it in check mode, then for real, then once
 more. It fails when check mode predicted a change that did not come or missed one that did, when check mode left a trace
-on a server, when nothing at all was changed (the drift was not seen), or when the last run still changed something.
+on a server, when nothing at all was changed (the drift was not seen), or when the last run still changed something. It
+names what was changed.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ def disagreements(predicted: PlaybookRun, done: PlaybookRun) -> list[str]:
     """Sentences on what check mode predicted and the run did not do, or the other way round."""
     foreseen, changed = predicted.changed(), done.changed()
 
-    def name(key: tuple[str, str, str, str | None]) -> str:
-        host, path, task, item = key
-        return f"{host}: {task}{'' if item is None else f' (item={item})'} [{path}]"
-
     return [
-        f"predicted by check mode, not changed by the run: {name(key)}" for key in sorted(foreseen - changed, key=str)
-    ] + [f"changed by the run, not predicted by check mode: {name(key)}" for key in sorted(changed - foreseen, key=str)]
+        f"predicted by check mode, not changed by the run: {_name(key)}" for key in sorted(foreseen - changed, key=str)
+    ] + [
+        f"changed by the run, not predicted by check mode: {_name(key)}" for key in sorted(changed - foreseen, key=str)
+    ]
+
+
+def _name(key: tuple[str, str, str, str | None]) -> str:
+    host, path, task, item = key
+    return f"{host}: {task}{'' if item is None else f' (item={item})'} [{path}]"
 
 
 def failures(title: str, run: PlaybookRun) -> list[str]:
@@ -62,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems += failures("second run", again)
     problems += [f"second run changed: {task.where} [{task.path}]" for task in again.tasks if task.status == "changed"]
 
+    for key in sorted(done.changed(), key=str):
+        print(f"predict: changed: {_name(key)}")
     for problem in problems:
         print(f"predict: {problem}", file=sys.stderr)
     if not problems:
