@@ -53,6 +53,7 @@ class FilterModule:
             "windows_differences": _told(declared.differences),
             "windows_merge": _told(declared.merge),
             "windows_system": windows_system,
+            "windows_registry_unforeseen": _told(registry_policy.unforeseen),
             "windows_registry_values": _told(registry_policy.registry_values),
             "windows_tls_sections": _told(registry_policy.tls_sections),
             "windows_transports": _told(transport.surviving_transports),

@@ -35,7 +35,9 @@ def read(path):
 def functions():
     """Roles of site.yml for Windows servers that have a scenario."""
     plays = read(REPOSITORY / "playbooks" / "site.yml")
-    roles = [role["role"].rpartition(".")[2] for play in plays for role in play.get("roles", [])]
+    names = [role["role"] for play in plays for role in play.get("roles", [])]
+    included = [task.get("ansible.builtin.include_role", {}) for play in plays for task in play.get("tasks", [])]
+    roles = [name.rpartition(".")[2] for name in [*names, *(role["name"] for role in included if role)]]
     return sorted(role for role in set(roles) - ELSEWHERE if _is_windows(role))
 
 

@@ -117,3 +117,29 @@ def registry_values(
         }
         for entry in chosen.values()
     ]
+
+
+def unforeseen(values: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Values that an earlier task of the run has not yet changed, or foreseen to change, to what they must be.
+
+    Two roles may declare the same value. The second one finds it written in a run, and not in check mode: without this,
+    both would foresee the change that only the first one makes.
+
+    Args:
+        values: what ``win_registry_values`` is to be given.
+        changes: what the earlier ``win_registry_values`` returned as ``changes``.
+    """
+    after = {registry_key(change["path"], change["name"]): change["after"] for change in changes}
+    return [
+        dict(value)
+        for value in values
+        if (key := registry_key(value["path"], value.get("name", ""))) not in after
+        or _shown(after[key]) != _shown(value.get("data") if value.get("state", "present") == "present" else None)
+    ]
+
+
+def _shown(data: Any) -> list[str] | str | None:
+    """Data as two ways to write them compare: 1 and "1" are one number."""
+    if data is None:
+        return None
+    return [str(item) for item in data] if isinstance(data, (list, tuple)) else str(data)

@@ -109,6 +109,27 @@ class TestRegistryValues:
         assert [value.get("reboot", False) for value in values] == [True, False, False]
         assert values[-1]["restart"] == "W32Time"
 
+    @pytest.mark.parametrize(
+        ("change", "left"),
+        [
+            ({"path": SMB, "name": "SMB1", "after": 0}, []),
+            ({"path": SMB.lower() + "\\", "name": "smb1", "after": "0"}, []),
+            ({"path": SMB, "name": "SMB1", "after": 1}, ["SMB1"]),
+            ({"path": SMB, "name": "SMB1", "after": None}, ["SMB1"]),
+            ({"path": SMB, "name": "SMB2", "after": 0}, ["SMB1"]),
+        ],
+    )
+    def test_what_an_earlier_task_sees_to_is_not_foreseen_twice(self, change, left):
+        values = [{"path": SMB, "name": "SMB1", "data": 0}]
+        assert [value["name"] for value in registry_policy.unforeseen(values, [change])] == left
+
+    def test_a_value_that_an_earlier_task_removes_is_gone(self):
+        gone = {"path": SMB, "name": "SMB1", "state": "absent"}
+        many = {"path": SMB, "name": "Pipes", "type": "multistring", "data": ["a", "b"]}
+        changes = [{"path": SMB, "name": "SMB1", "after": None}, {"path": SMB, "name": "Pipes", "after": ["a", "b"]}]
+        assert registry_policy.unforeseen([gone, many], changes) == []
+        assert registry_policy.unforeseen([gone], changes[1:]) == [gone]
+
 
 class TestTls:
     def test_both_sides_and_both_values(self):
