@@ -35,7 +35,7 @@ def servers() -> list[dict]:
 #: What names the repair of each server's drift (drift.yml).
 DRIFT = {
     "dc01": "portail",
-    "prt01": "Secrétariat",
+    "prt01": "Make the queues",
     "sql01": "DatabaseBackup - USER_DATABASES - FULL",
     "app01": "TLS 1.0",
     "web01": "nginx",
@@ -95,9 +95,16 @@ def test_a_name_declared_twice_is_refused_before_anything_is_read(estate: Estate
     assert "each name once" in text
 
 
-def test_site_configures_every_server(estate: Estate):
-    run = estate.converge(SITE)
+def test_site_configures_every_server_and_tells_no_secret(estate: Estate):
+    """The run is shown as fully as a technician may ask for it: nothing secret is in it, nor in what the lab keeps."""
+    run, text = estate.play(SITE, "-vvv")
+    assert run.returncode == 0, text[-6000:]
     assert {task.host for task in run.tasks if task.status == "changed"} == {server["name"] for server in servers()}
+    key = (estate.home / "ssh" / "id_ed25519").read_text(encoding="utf-8").splitlines()[2]
+    kept = [*(estate.home / "windows").glob("*/*.json*"), *estate.home.glob("*.log"), estate.home / "requests.jsonl"]
+    for secret in (estate.secrets()["windows"]["password"], key):
+        assert secret not in text
+        assert [str(path) for path in kept if secret in path.read_text(encoding="utf-8", errors="replace")] == []
 
 
 def test_site_again_changes_nothing(estate: Estate):
