@@ -6,18 +6,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from ansible import constants
+from ansible import constants, context
 from ansible.errors import AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.inventory.manager import InventoryManager
+from ansible.module_utils.common.collections import ImmutableDict
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import inventory_loader
+from ansible.plugins.loader import filter_loader, inventory_loader
 from ansible.vars.manager import VariableManager
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.datacenter import factory
@@ -403,6 +405,32 @@ def test_only_files_of_the_right_name_are_ours(inventory: Parser, tmp_path: Path
         file = tmp_path / name
         file.write_text("{}", encoding="utf-8")
         assert plugin.verify_file(str(file)) is ours
+
+
+@pytest.mark.parametrize(("arguments", "loaded"), [({"start_at_task": None}, True), ({"list": True}, False)])
+def test_a_playbook_finds_the_filters_loaded(
+    three: Estate, inventory: Parser, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], loaded: bool
+) -> None:
+    """Workers are forked from the process that reads the inventory: of a playbook, not of ansible-inventory."""
+    monkeypatch.setattr(context, "CLIARGS", ImmutableDict(arguments))
+    asked: list[str] = []
+    monkeypatch.setattr(filter_loader, "get", asked.append)
+    inventory()
+    assert bool(asked) is loaded
+
+
+def test_every_filter_is_loaded() -> None:
+    """In an interpreter of its own: here other tests have loaded some."""
+    program = (
+        "import sys, ansible.plugins.loader as loader; loader.init_plugin_loader([sys.argv[1]]);"
+        "from ansible_collections.cnosf.infogerance.plugins.inventory.datacenter import load_filters; load_filters();"
+        "print(*[name for name in sys.modules if '.plugins.filter.' in name])"
+    )
+    repository = Path(__file__).parents[4]
+    command = [sys.executable, "-c", program, str(repository / ".collections")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    found = {name.rpartition(".")[2] for name in said if ".cnosf.infogerance." in name}
+    assert found == {path.stem for path in (repository / "plugins" / "filter").glob("*.py")}
 
 
 def test_described_servers_survive_json(three: Estate) -> None:
