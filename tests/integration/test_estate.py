@@ -32,14 +32,14 @@ def servers() -> list[dict]:
     return yaml.safe_load(file.read_text(encoding="utf-8"))["infogerance_servers"]
 
 
-#: What names the repair of each server's drift (drift.yml).
+#: The repair of each server's drift (drift.yml): words of the task and its item, and what the difference shown names.
 DRIFT = {
-    "dc01": "portail",
-    "prt01": "Make the queues",
-    "sql01": "DatabaseBackup - USER_DATABASES - FULL",
-    "app01": "TLS 1.0",
-    "web01": "nginx",
-    "ans01": "etc",
+    "dc01": ("Declare the records (item=portail", "portail"),
+    "prt01": ("Make the queues", "Secrétariat"),
+    "sql01": ("DatabaseBackup - USER_DATABASES - FULL", "DatabaseBackup - USER_DATABASES - FULL"),
+    "app01": ("Set the registry values of the baseline", "TLS 1.0\\Server"),
+    "web01": ("nginx", "nginx"),
+    "ans01": ("C:\\ANS\\etc", "C:\\ANS\\etc"),
 }
 
 
@@ -245,7 +245,8 @@ def test_drift_is_foreseen_repaired_and_gone(estate: Estate):
     )
     assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
     repaired = [line for line in done.stdout.splitlines() if line.startswith("predict: changed: ")]
-    for server, what in DRIFT.items():
-        assert [line for line in repaired if f" {server}: " in line and what in line], (server, what, repaired)
+    for server, (task, named) in DRIFT.items():
+        assert [line for line in repaired if f" {server}: " in line and task in line], (server, task, repaired)
+        assert named in done.stdout
     assert {line.split()[2].rstrip(":") for line in repaired} == set(DRIFT)
     assert "foresaw exactly" in done.stdout
