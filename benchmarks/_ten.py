@@ -37,7 +37,17 @@ ITEMS: dict[str, dict[str, Any]] = {
         "bindings": [{"host": "banc{n}.{{ infogerance_domain }}"}],
         "health_status": [403, 404],  # nothing is there
     },
-    "ans_exchange_outbound": {"name": "Banc {n}", "protocol": "tcp", "ports": [443], "addresses": ["192.0.2.{n}"]},
+    "ans_exchange_flows": {
+        "name": "banc{n}",
+        "protocol": "sftp",
+        "host": "sftp.echanges.example",
+        "addresses": ["192.0.2.21"],
+        "user": "cnosf",
+        "identity": "sftp-ans",
+        "host_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILeSq3ajHiWCXbcwLeKyxydNyRF0gDGXSyEDfvkWTlXP"],
+        "remote_path": "banc{n}",
+    },
+    "ans_exchange_outbound": {"name": "Banc {n}", "protocol": "tcp", "ports": "443", "addresses": ["192.0.2.{n}"]},
 }
 """One item by variable; ``{n}`` is its number."""
 

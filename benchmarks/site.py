@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+#: Characters of a failed run's output that are shown, from its first failure on.
+SHOWN = 4000
 #: Actions that the controller carries out alone: they cost no remote command.
 ON_CONTROLLER = frozenset(
     f"ansible.builtin.{name}"
@@ -118,7 +120,9 @@ def quiet_run(playbook: str | Path, *words: str) -> PlaybookRun:
         run = run_playbook(playbook, ["-i", INVENTORY, *words], output=output)
         if run.returncode:
             output.seek(0)
-            sys.exit(f"{output.read()[-4000:]}\nsite: {playbook} failed")
+            text = output.read()
+            begin = text.find("fatal: ")
+            sys.exit(f"{text[begin:][:SHOWN] if begin >= 0 else text[-SHOWN:]}\nsite: {playbook} failed")
     return run
 
 
