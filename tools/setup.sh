@@ -46,8 +46,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# The distribution's own: python3-venv belongs to it, and another one found first in the path may be built for any purpose
-# (one without link-time optimisation costs a third more on all that follows).
+# The distribution's own: python3-venv belongs to it, and another one found first in the path may be built for any purpose.
 python=/usr/bin/python3
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
   die "Python 3.11 to 3.13 is needed, '$python' is $("$python" --version 2>&1)"
