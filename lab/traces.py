@@ -49,7 +49,11 @@ def _members(home: Path, domain: str) -> frozenset[str]:
 
 
 def _digest(file: Path) -> str:
-    content = json.loads(file.read_text(encoding="utf-8"))
+    """Mark of what a state file says, apart from the keys that move; empty when its server is gone."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
     if isinstance(content, dict):
         content = {key: value for key, value in content.items() if key not in VOLATILE}
         files = content.get("files", {})
@@ -61,24 +65,36 @@ def _domains(home: Path) -> dict[Path, str]:
     return {file: _digest(file) for file in sorted(home.glob(f"windows/{DOMAINS}/*.json"))}
 
 
-def _podman(*arguments: str) -> str:
-    return subprocess.run(["podman", *arguments], capture_output=True, text=True, check=True).stdout
+def _podman(*arguments: str) -> str | None:
+    """What podman answers; nothing when the container is gone: another scenario's servers come and go meanwhile."""
+    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _exists(container: str, folder: str) -> bool:
-    return subprocess.run(["podman", "exec", container, "test", "-d", folder], check=False).returncode == 0
+@dataclass(frozen=True)
+class Container:
+    """A running Linux server: its name in the datacenter, and the clock it showed."""
+
+    host: str
+    clock: str
+
+    @classmethod
+    def look(cls, name: str) -> Container | None:
+        """The container as it is now; nothing when it ends meanwhile."""
+        host = _podman("inspect", "--format", "{{.Config.Hostname}}", name)
+        clock = host and _podman("exec", name, "date", "--utc", "+%Y-%m-%d %H:%M:%S.%N")
+        return cls(host, clock) if host and clock else None
 
 
-def _containers(home: Path) -> dict[str, str]:
-    """Running containers of this lab, by name, with the clock they show now; one that ends meanwhile is left out."""
+def _containers(home: Path) -> dict[str, Container]:
+    """Running containers of this lab, by name."""
     number = json.loads((home / "instance.json").read_text(encoding="utf-8"))["number"]
-    found = {}
-    for name in _podman("ps", "--filter", f"label={LABEL}={number}", "--format", "{{.Names}}").split():
-        clock = ("podman", "exec", name, "date", "--utc", "+%Y-%m-%d %H:%M:%S.%N")
-        said = subprocess.run(clock, capture_output=True, text=True, check=False)
-        if said.returncode == 0:
-            found[name] = said.stdout.strip()
-    return found
+    names = _podman("ps", "--filter", f"label={LABEL}={number}", "--format", "{{.Names}}")
+    if names is None:
+        msg = "podman cannot list the lab's containers: see `podman ps`"
+        raise RuntimeError(msg)
+    seen = ((name, Container.look(name)) for name in names.split())
+    return {name: container for name, container in seen if container}
 
 
 @dataclass(frozen=True)
@@ -88,7 +104,7 @@ class Traces:
     home: Path | None = None
     windows: dict[Path, str] = field(default_factory=dict)
     domains: dict[Path, str] = field(default_factory=dict)
-    containers: dict[str, str] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=dict)
 
     @classmethod
     def take(cls) -> Traces:
@@ -109,18 +125,25 @@ class Traces:
         found = [
             f"the state of {file.parent.name} changed ({file})"
             for file, digest in self.windows.items()
-            if (hosts is None or file.parent.name in hosts) and (not file.exists() or _digest(file) != digest)
+            if (hosts is None or file.parent.name in hosts) and _digest(file) != digest
         ]
         found += self._domains_changed_since(hosts)
-        pruned = [word for pattern in OWN_WRITES for word in ("-not", "-path", pattern)]
-        for name, since in self.containers.items():
-            if hosts is not None and _podman("inspect", "--format", "{{.Config.Hostname}}", name).strip() not in hosts:
-                continue
-            wanted = ("-xdev", "-newerct", f"{since} UTC", "-type", "f", *pruned)
-            present = [folder for folder in WATCHED if _exists(name, folder)]
-            listing = _podman("exec", name, "find", *present, *wanted)
-            found += [f"{name}: {file}" for file in listing.splitlines()]
+        for name, container in self.containers.items():
+            if hosts is None or container.host in hosts:
+                found += self._written_in(name, container.clock)
         return found
+
+    @staticmethod
+    def _written_in(name: str, since: str) -> list[str]:
+        """Sentences on the files of one container whose inode changed since."""
+        folders = 'for folder; do [ -d "$folder" ] && echo "$folder"; done; :'
+        present = _podman("exec", name, "sh", "-c", folders, "-", *WATCHED)
+        pruned = [word for pattern in OWN_WRITES for word in ("-not", "-path", pattern)]
+        wanted = ("-xdev", "-newerct", f"{since} UTC", "-type", "f", *pruned)
+        listing = _podman("exec", name, "find", *present.split(), *wanted) if present else None
+        if listing is None:
+            return [f"{name} does not answer any more"]
+        return [f"{name}: {file}" for file in listing.splitlines()]
 
     def _domains_changed_since(self, hosts: frozenset[str] | None) -> list[str]:
         """Sentences on the directories that were founded, written or lost since, as far as the hosts belong to them."""

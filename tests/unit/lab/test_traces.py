@@ -80,3 +80,50 @@ def test_a_servers_own_state_is_a_trace_of_that_server(lab):
     lab["srv01"].save()
     assert before.changes_since(HOSTS) == []
     assert [line.partition(" (")[0] for line in before.changes_since()] == ["the state of srv01 changed"]
+
+
+PODMAN = """#!/bin/sh
+case "$1 $2" in
+"ps "*) echo ilab7-1; echo ilab7-2 ;;
+"inspect "*) case "$4" in ilab7-1) echo web01 ;; *) [ ! -e {folder}/gone ] && echo web02 ;; esac ;;
+"exec ilab7-2") [ -e {folder}/gone ] && exit 125; case "$3" in find) ;; sh) echo /etc ;; *) date ;; esac ;;
+"exec ilab7-1") case "$3" in find) cat {folder}/written ;; sh) echo /etc ;; *) date ;; esac ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def containers(tmp_path, monkeypatch):
+    """Two Linux servers, web01 and web02; the folder's file "written" lists what was written, "gone" ends web02."""
+    monkeypatch.setenv("INFOGERANCE_LAB_HOME", str(tmp_path))
+    monkeypatch.setenv("INFOGERANCE_LAB_INSTANCE", "one")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "instance.json").write_text('{"number": 7}', encoding="utf-8")
+    (tmp_path / "written").touch()
+    program = tmp_path / "bin" / "podman"
+    program.parent.mkdir()
+    program.write_text(PODMAN.format(folder=tmp_path), encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    return tmp_path
+
+
+def test_a_file_written_on_a_linux_server_is_a_trace_of_that_server(containers):
+    before = traces.Traces.take()
+    assert before.changes_since() == []
+    (containers / "written").write_text("/etc/hosts\n", encoding="utf-8")
+    assert before.changes_since() == ["ilab7-1: /etc/hosts"]
+    assert before.changes_since(frozenset({"web02"})) == []
+
+
+def test_a_server_that_goes_concerns_those_who_watch_it_only(containers):
+    before = traces.Traces.take()
+    (containers / "gone").touch()
+    assert before.changes_since(frozenset({"web01"})) == []
+    assert before.changes_since(frozenset({"web02"})) == ["ilab7-2 does not answer any more"]
+
+
+def test_a_server_that_goes_while_one_looks_is_left_out(containers):
+    (containers / "gone").touch()
+    assert list(traces.Traces.take().containers) == ["ilab7-1"]
