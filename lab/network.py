@@ -118,7 +118,8 @@ class Network:
             ip("link", "add", "name", self.bridge, "type", "bridge")
         address = f"{self.instance.bridge_address}/{self.instance.subnet.prefixlen}"
         ip("address", "replace", address, "dev", self.bridge)
-        ip("link", "set", self.bridge, "up")
+        # A bridge without an address of its own takes the lowest of its cards', another one as servers come and go.
+        ip("link", "set", self.bridge, "address", self._mac, "up")
         return cleaned
 
     def down(self) -> None:
@@ -164,6 +165,11 @@ class Network:
                         f"{link['ifname']} already has {item['local']}, inside the lab's {self.instance.subnet}: "
                         "choose another --number",
                     )
+
+    @property
+    def _mac(self) -> str:
+        """The bridge's hardware address: locally administered (IEEE 802, bit 1 of the first octet), then its IPv4."""
+        return ":".join(f"{octet:02x}" for octet in (2, 0, *ipaddress.ip_address(self.instance.bridge_address).packed))
 
     @property
     def _card_prefix(self) -> str:

@@ -89,6 +89,24 @@ def test_a_joined_server_reaches_the_bridge_through_its_gateway(network, prefix)
 
 
 @root
+def test_the_bridge_keeps_its_hardware_address_as_servers_come_and_go(network, prefix):
+    """Else those that stay send to the former one until their neighbour tables forget it: half a minute of silence."""
+    network.up()
+    addresses = [bridge_mac(network)]
+    for vmid in (100, 101):
+        network.join(spec(vmid, f"web{vmid}", f"{prefix}.4.{vmid}/24", f"{prefix}.4.1"))
+        addresses.append(bridge_mac(network))
+    for vmid in (101, 100):
+        network.leave(vmid)
+        addresses.append(bridge_mac(network))
+    assert len(set(addresses)) == 1
+
+
+def bridge_mac(network):
+    return ip("link", "show", "dev", network.bridge).split("link/ether ")[1].split()[0]
+
+
+@root
 def test_an_address_belongs_to_one_server(network, prefix):
     network.up()
     network.add_address(f"{prefix}.0.11", "dc01")
