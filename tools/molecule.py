@@ -10,6 +10,7 @@ scenario's output goes to ``.cache/molecule/<scenario>.log``; a failed scenario'
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import os
 import re
 import subprocess
@@ -31,11 +32,28 @@ def scenarios(role: str | None) -> list[str]:
     return sorted(chosen, key=lambda name: ("wordpress" not in name, "domain" not in name, name))
 
 
-def run(scenario: str, *, alone: bool) -> tuple[str, bool, float]:
-    """Run one scenario; return its name, whether it passed, and its seconds."""
+def without_servers() -> bool:
+    """Whether the lab holds nothing yet: no scenario has left servers there, which the next one would remove first."""
+    command = [sys.executable, "-m", "lab", "--instance", INSTANCE, "status", "--json"]
+    said = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    return not json.loads(said)["servers"]
+
+
+def run(scenario: str, *, alone: bool, first: str) -> tuple[str, bool, float]:
+    """Run one scenario; return its name, whether it passed, and its seconds.
+
+    Args:
+        scenario: its name.
+        alone: show its output instead of keeping it.
+        first: Molecule's action that the sequence begins with.
+    """
     started = time.monotonic()
     log = LOGS / f"{scenario}.log"
-    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "INFOGERANCE_LAB_INSTANCE": INSTANCE}
+    environment = os.environ | {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "INFOGERANCE_LAB_INSTANCE": INSTANCE,
+        "INFOGERANCE_SCENARIO_FIRST": first,
+    }
     command = [str(BIN / "molecule"), "test", "-s", scenario]
     if alone:
         done = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, stdin=subprocess.DEVNULL)
@@ -65,10 +83,12 @@ def main() -> int:
     real = "MOLECULE_INVENTORY" in os.environ
     if not real:
         subprocess.run([sys.executable, "-m", "lab", "--instance", INSTANCE, "up"], cwd=REPOSITORY, check=True)
+    # The configuration disables "dependency": the sequence begins with nothing then.
+    first = "destroy" if real or not without_servers() else "dependency"
     good = 0
     try:
         with concurrent.futures.ThreadPoolExecutor(max_workers=1 if real else 2) as pool:
-            futures = [pool.submit(run, name, alone=len(chosen) == 1) for name in chosen]
+            futures = [pool.submit(run, name, alone=len(chosen) == 1, first=first) for name in chosen]
             for future in concurrent.futures.as_completed(futures):
                 name, passed, seconds = future.result()
                 good += passed
