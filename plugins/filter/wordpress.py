@@ -35,13 +35,16 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Give each filter by its name."""
         return {
+            "wordpress_accounts_wrong": _told(estate.accounts_wrong),
             "wordpress_options": _told(estate.options),
             "wordpress_paths": _told(estate.paths),
             "wordpress_php": _told(estate.php),
             "wordpress_sites": _told(estate.resolve),
+            "wordpress_state": _told(estate.state),
             "wordpress_surplus": _told(estate.surplus),
             "wordpress_trees": _told(estate.trees),
             "wordpress_units": _told(estate.units),
             "wordpress_units_wrong": _told(estate.units_wrong),
+            "wordpress_unsigned": _told(estate.unsigned),
             "wordpress_users_wrong": _told(estate.users_wrong),
         }

@@ -335,3 +335,122 @@ def users_wrong(sites: Sequence[Mapping[str, Any]], passwd: Mapping[str, Sequenc
             if found[4:6] != [site["home"], "/usr/sbin/nologin"]:
                 wrong.append({**user, "home": site["home"]})
     return wrong
+
+
+# What a site's own user may do; its maintainer, and a site that declares database_ddl, change tables as well.
+_ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_TABLES = ("CREATE", "ALTER", "DROP", "INDEX", "REFERENCES", "CREATE TEMPORARY TABLES", "LOCK TABLES")
+
+
+def accounts_wrong(
+    sites: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]], plugin: str
+) -> list[dict[str, str]]:
+    """Answer the sites' accounts in the database that are missing, or log in or may do otherwise than they must.
+
+    Args:
+        sites: as `resolve` answers them.
+        found: what `mysql_info` tells of all accounts (`users_info`).
+        plugin: how an account logs in.
+    """
+    known = {account["name"]: account for account in found if account["host"] == "localhost"}
+    wrong = []
+    for site in sites:
+        schema = f"{site['schema']}.*"
+        for user in ("user", "maintainer"):
+            rights = [*_ROWS, *(_TABLES if user == "maintainer" or site["database_ddl"] else ())]
+            account = known.get(site[user], {})
+            # A privilege on anything else adds a part after a slash, which no name of a right has.
+            where, _, held = account.get("priv", "").partition(":")
+            if account.get("plugin") != plugin or where != schema or sorted(held.split(",")) != sorted(rights):
+                wrong.append({"name": site[user], "priv": f"{schema}:{','.join(rights)}"})
+    return wrong
+
+
+def state(shown: str) -> dict[str, Any]:
+    """Answer what the role's look.sh printed.
+
+    Returns:
+        `packages`: those installed; `units`: for `units_wrong`; `users`: fields of each by name, for `users_wrong`;
+        `served`: files for `surplus`; `present`: paths that are there; `public_keys`: by path of the private one, PEM;
+        `certificates`: by path, PEM; `chained`: paths of the certificates that the authority signed.
+    """
+    sections: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in shown.splitlines():
+        if line.startswith("== "):
+            lines = sections.setdefault(line[3:], [])
+        else:
+            lines.append(line)
+
+    def by_path(kind: str) -> dict[str, str]:
+        found = {name.partition(" ")[2]: "\n".join(text) for name, text in sections.items() if name.startswith(kind)}
+        return {path: text for path, text in found.items() if text}
+
+    users = [line.split(":") for line in sections.get("users", [])]
+    return {
+        "packages": [line.split()[1] for line in sections.get("packages", []) if line.startswith("installed ")],
+        "units": "\n".join(sections.get("units", [])),
+        "users": {fields[0]: fields[1:] for fields in users},
+        "served": sections.get("served", []),
+        "present": sections.get("present", []),
+        "public_keys": by_path("key "),
+        "certificates": by_path("certificate "),
+        "chained": [path for path, text in by_path("chain ").items() if text == f"{path}: OK"],
+    }
+
+
+# Alternative names, key usages and the identifiers of the keys: what a signed certificate has, and nothing else.
+_EXTENSIONS = {"2.5.29.17", "2.5.29.15", "2.5.29.37", "2.5.29.14", "2.5.29.35"}
+
+
+def unsigned(
+    sites: Sequence[Mapping[str, Any]],
+    found: Mapping[str, Any],
+    certificates: Mapping[str, Mapping[str, Any]],
+    authority: Mapping[str, Any],
+    soon: str,
+) -> list[dict[str, Any]]:
+    """Answer the sites whose certificate the authority must sign, again or for the first time.
+
+    Args:
+        sites: as `resolve` answers them.
+        found: the server's `state`.
+        certificates: by path, what `community.crypto.x509_certificate_info` tells of each.
+        authority: what it tells of the authority's.
+        soon: a certificate that ends by then is renewed; as ASN.1 writes a time.
+    """
+
+    def right(site: Mapping[str, Any]) -> bool:
+        path = site["certificate"]
+        info = certificates.get(path)
+        if not info or path not in found["chained"]:
+            return False
+        wanted = {
+            "public_key": found["public_keys"].get(site["private_key"]),
+            "public_key_type": "ECC",
+            "subject_ordered": [["commonName", site["hostname"]]],
+            "subject_alt_name": [f"DNS:{name}" for name in (site["hostname"], *site["aliases"])],
+            "subject_alt_name_critical": False,
+            "key_usage": ["Digital Signature"],
+            "key_usage_critical": True,
+            "extended_key_usage": ["TLS Web Server Authentication"],
+            "extended_key_usage_critical": False,
+            "issuer_ordered": _plain(authority["subject_ordered"]),
+            "authority_key_identifier": authority["subject_key_identifier"] or "",
+            "authority_cert_issuer": None,
+            "authority_cert_serial_number": None,
+        }
+        has = {name: _plain(info[name]) for name in wanted}
+        return (
+            {**has, "public_key": info["public_key"].strip()} == wanted
+            and info["public_key_data"].get("curve") == "secp256r1"
+            and set(info["extensions_by_oid"]) == _EXTENSIONS
+            and info["not_after"] > soon
+        )
+
+    return [dict(site) for site in sites if site["tls_source"] == "authority" and not right(site)]
+
+
+def _plain(value: Any) -> Any:
+    """Answer pairs as lists: a filter's tuples are told apart from lists by nobody."""
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -245,3 +245,174 @@ def test_php_text_reads_back_as_it_was(value):
             plain += character
     assert not escaped
     assert plain == value
+
+
+SHOWN = """== packages
+installed nginx
+not-installed mysql-server
+config-files redis-server
+== units
+Id=nginx.service
+ActiveState=active
+
+Id=mysql.service
+== users
+wp_paris:x:990:990::/srv/wordpress/paris:/usr/sbin/nologin
+== served
+/etc/nginx/sites-enabled/default
+== present
+/etc/ssl/a b.pem
+== key /etc/ssl/wordpress/paris.key
+-----BEGIN PUBLIC KEY-----
+abc
+-----END PUBLIC KEY-----
+== certificate /etc/ssl/wordpress/paris.pem
+-----BEGIN CERTIFICATE-----
+def
+-----END CERTIFICATE-----
+== chain /etc/ssl/wordpress/paris.pem
+/etc/ssl/wordpress/paris.pem: OK
+== key /etc/ssl/wordpress/lyon.key
+== certificate /etc/ssl/wordpress/lyon.pem
+== chain /etc/ssl/wordpress/lyon.pem
+error /etc/ssl/wordpress/lyon.pem: verification failed"""
+
+
+def test_state_reads_what_the_server_was_asked():
+    assert estate.state(SHOWN) == {
+        "packages": ["nginx"],
+        "units": "Id=nginx.service\nActiveState=active\n\nId=mysql.service",
+        "users": {"wp_paris": ["x", "990", "990", "", "/srv/wordpress/paris", "/usr/sbin/nologin"]},
+        "served": ["/etc/nginx/sites-enabled/default"],
+        "present": ["/etc/ssl/a b.pem"],
+        "public_keys": {
+            "/etc/ssl/wordpress/paris.key": "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----",
+        },
+        "certificates": {
+            "/etc/ssl/wordpress/paris.pem": "-----BEGIN CERTIFICATE-----\ndef\n-----END CERTIFICATE-----",
+        },
+        "chained": ["/etc/ssl/wordpress/paris.pem"],
+    }
+    assert estate.state("")["users"] == {}
+
+
+ROWS = "SELECT,INSERT,UPDATE,DELETE"
+TABLES = f"{ROWS},CREATE,ALTER,DROP,INDEX,REFERENCES,CREATE TEMPORARY TABLES,LOCK TABLES"
+PARIS = {"name": "wp_paris", "host": "localhost", "plugin": "auth_socket", "priv": f"wpparis.*:{ROWS}"}
+MAINTAINER = {
+    "name": "wp_paris_adm",
+    "host": "localhost",
+    "plugin": "auth_socket",
+    # The engine has an order of its own.
+    "priv": f"wpparis.*:{','.join(reversed(TABLES.split(',')))}",
+}
+
+
+def test_accounts_that_are_right_need_nothing():
+    assert estate.accounts_wrong(resolve(site()), [PARIS, MAINTAINER], "auth_socket") == []
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [
+        {"host": "%"},
+        {"plugin": "caching_sha2_password"},
+        {"priv": f"wpparis.*:{ROWS},DROP"},
+        {"priv": "wpparis.*:SELECT,INSERT,UPDATE"},
+        {"priv": f"wpparis.*:{ROWS},GRANT"},
+        {"priv": f"wplyon.*:{ROWS}"},
+        {"priv": f"wpparis.*:{ROWS}/wplyon.*:ALL"},
+        {"priv": f"wplyon.*:ALL/wpparis.*:{ROWS}"},
+        {"priv": f"*.*:FILE/wpparis.*:{ROWS}"},
+        {"priv": "*.*:USAGE"},
+        {"priv": ""},
+    ],
+)
+def test_an_account_that_differs_is_put_right(differing):
+    assert estate.accounts_wrong(resolve(site()), [{**PARIS, **differing}, MAINTAINER], "auth_socket") == [
+        {"name": "wp_paris", "priv": f"wpparis.*:{ROWS}"}
+    ]
+
+
+def test_accounts_that_are_missing_or_may_change_tables():
+    assert estate.accounts_wrong(resolve(site()), [], "auth_socket") == [
+        {"name": "wp_paris", "priv": f"wpparis.*:{ROWS}"},
+        {"name": "wp_paris_adm", "priv": f"wpparis.*:{TABLES}"},
+    ]
+    ddl = resolve(site(database_ddl=True))
+    assert estate.accounts_wrong(ddl, [PARIS, MAINTAINER], "auth_socket") == [
+        {"name": "wp_paris", "priv": f"wpparis.*:{TABLES}"}
+    ]
+
+
+AUTHORITY = {"subject_ordered": (("commonName", "A"),), "subject_key_identifier": "0a:0b"}
+SIGNED = {
+    "public_key": "KEY\n",
+    "public_key_type": "ECC",
+    "public_key_data": {"curve": "secp256r1"},
+    "subject_ordered": (("commonName", "www.example.org"),),
+    "subject_alt_name": ["DNS:www.example.org", "DNS:example.org"],
+    "subject_alt_name_critical": False,
+    "key_usage": ["Digital Signature"],
+    "key_usage_critical": True,
+    "extended_key_usage": ["TLS Web Server Authentication"],
+    "extended_key_usage_critical": False,
+    "issuer_ordered": [["commonName", "A"]],
+    "authority_key_identifier": "0a:0b",
+    "authority_cert_issuer": None,
+    "authority_cert_serial_number": None,
+    "extensions_by_oid": dict.fromkeys(["2.5.29.17", "2.5.29.15", "2.5.29.37", "2.5.29.14", "2.5.29.35"]),
+    "not_after": "20300101000001Z",
+}
+STATE = {"chained": ["/etc/ssl/wordpress/paris.pem"], "public_keys": {"/etc/ssl/wordpress/paris.key": "KEY"}}
+
+
+def unsigned(info, *, state=STATE, authority=AUTHORITY):
+    sites = resolve(
+        site(aliases=["example.org"]),
+        site(name="lyon", hostname="lyon.example.org", tls={"certificate": "c", "private_key": "k"}),
+    )
+    certificates = {} if info is None else {"/etc/ssl/wordpress/paris.pem": info}
+    return [item["name"] for item in estate.unsigned(sites, state, certificates, authority, "20300101000000Z")]
+
+
+def test_a_certificate_that_is_right_is_not_signed_again():
+    assert unsigned(SIGNED) == []
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [
+        {"public_key": "OTHER\n"},
+        {"public_key_type": "RSA"},
+        {"public_key_data": {"curve": "secp384r1"}},
+        {"subject_ordered": [["commonName", "example.org"]]},
+        {"subject_ordered": [["commonName", "www.example.org"], ["organizationName", "O"]]},
+        {"subject_alt_name": ["DNS:www.example.org"]},
+        {"subject_alt_name": ["DNS:www.example.org", "DNS:example.org", "DNS:more.example.org"]},
+        {"subject_alt_name": None},
+        {"subject_alt_name_critical": True},
+        {"key_usage": ["Digital Signature", "Key Encipherment"]},
+        {"key_usage_critical": False},
+        {"extended_key_usage": None},
+        {"extended_key_usage_critical": True},
+        {"issuer_ordered": [["commonName", "B"]]},
+        {"authority_key_identifier": "0a:0c"},
+        {"authority_cert_serial_number": 1},
+        {"authority_cert_issuer": ["DNS:a"]},
+        {"extensions_by_oid": {**SIGNED["extensions_by_oid"], "2.5.29.19": None}},
+        {"not_after": "20300101000000Z"},
+        {"not_after": "20291231235959Z"},
+    ],
+)
+def test_a_certificate_that_differs_is_signed_again(differing):
+    assert unsigned({**SIGNED, **differing}) == ["paris"]
+
+
+def test_a_certificate_that_is_missing_or_not_the_authoritys_is_signed():
+    assert unsigned(None) == ["paris"]
+    assert unsigned(SIGNED, state={**STATE, "chained": []}) == ["paris"]
+    assert unsigned(SIGNED, state={**STATE, "public_keys": {}}) == ["paris"]
+    # An authority without an identifier of its key: only signing tells whether a certificate is its own.
+    nameless = {**AUTHORITY, "subject_key_identifier": None}
+    assert unsigned({**SIGNED, "authority_key_identifier": None}, authority=nameless) == ["paris"]

@@ -1,0 +1,35 @@
+# Everything but files that the role compares, in one command that writes nothing; the filter wordpress_state reads it.
+# Lists come in the environment, one name a line.
+set -euf
+IFS='
+'
+
+echo '== packages'
+dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' $PACKAGES 2> /dev/null || [ $? -eq 1 ]
+
+echo '== units'
+systemctl show --property=Id,ActiveState,UnitFileState -- $UNITS
+
+echo '== users'
+getent passwd $USERS || [ $? -eq 2 ]
+
+# What serves sites, declared or not. A folder that no package has made yet holds nothing.
+echo '== served'
+find $SERVICES -mindepth 1 -maxdepth 1 '(' -name default -o -name www.conf -o -name 'wordpress-*.conf' \
+    -o -name 'wordpress-cron@*.timer' -o -name 'wordpress-redis@*.service' -o -name 'wordpress-memcached@*.service' ')' \
+    2> /dev/null || :
+
+echo '== present'
+for path in $PATHS; do
+    [ ! -e "$path" ] || echo "$path"
+done
+
+# The public half of each key alone; and what is no key or certificate says nothing, and is made again.
+for path in $SIGNED; do
+    echo "== key $path.key"
+    openssl pkey -in "$path.key" -passin pass: -pubout < /dev/null 2> /dev/null || :
+    echo "== certificate $path.pem"
+    openssl x509 -in "$path.pem" 2> /dev/null || :
+    echo "== chain $path.pem"
+    echo "$AUTHORITY" | openssl verify -partial_chain -no_check_time -no-CApath -no-CAstore -CAfile /dev/stdin "$path.pem" 2> /dev/null || :
+done
