@@ -5,7 +5,7 @@ IFS='
 '
 
 echo '== packages'
-dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' $PACKAGES 2> /dev/null || [ $? -eq 1 ]
+dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' $PACKAGES || [ $? -eq 1 ]
 
 echo '== units'
 systemctl show --property=Id,ActiveState,UnitFileState -- $UNITS
