@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs every gate, cheapest first, says how long each took, and fails when one does.
 
-All gates run even after a failure: one run tells everything that is wrong. Some run side by side, because they wait (for a
-server to boot, for an answer) or work on one core: each of their lines begins with the gate's name.
+All gates run even after a failure: one run tells everything that is wrong. Some run side by side, because they wait
+(for a server to boot, for an answer) or work on one core: each of their lines begins with the gate's name.
 """
 
 from __future__ import annotations
