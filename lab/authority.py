@@ -13,18 +13,33 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Authority", "write_private"]
+__all__ = ["Authority", "Key", "general_name", "key_pem", "key_usage", "write_private"]
 
 LIFETIME = dt.timedelta(days=825)
 RENEW_BEFORE = dt.timedelta(days=30)
 CLIENT_RENEW_BEFORE = dt.timedelta(days=90)
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+"""The kinds of private keys that the lab makes."""
+
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -60,17 +75,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Infogerance lab authority")])
         now = dt.datetime.now(dt.UTC)
-        usage = x509.KeyUsage(
-            digital_signature=True,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=True,
-            crl_sign=True,
-            encipher_only=False,
-            decipher_only=False,
-        )
+        usage = key_usage("digital_signature", "key_cert_sign", "crl_sign")
         certificate = (
             x509.CertificateBuilder()
             .subject_name(name)
@@ -84,7 +89,7 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        write_private(key_file, _key_pem(key))
+        write_private(key_file, key_pem(key))
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, *names: str) -> tuple[Path, Path]:
@@ -95,14 +100,14 @@ class Authority:
         Returns:
             The files of the certificate (with the authority's behind it) and of its key.
         """
-        wanted = [_general_name(item) for item in dict.fromkeys(names or (name,))]
+        wanted = [general_name(item) for item in dict.fromkeys(names or (name,))]
         certificate_file = self.folder / f"{name}.pem"
         key_file = self.folder / f"{name}.key"
         if certificate_file.exists() and key_file.exists() and self._covers(certificate_file, wanted):
             return certificate_file, key_file
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._sign(key, name, wanted, ExtendedKeyUsageOID.SERVER_AUTH)
-        write_private(key_file, _key_pem(key))
+        write_private(key_file, key_pem(key))
         pem = certificate.public_bytes(serialization.Encoding.PEM)
         certificate_file.write_bytes(pem + self.ca_file.read_bytes())
         return certificate_file, key_file
@@ -135,17 +140,7 @@ class Authority:
         purpose: x509.ObjectIdentifier,
     ) -> x509.Certificate:
         now = dt.datetime.now(dt.UTC)
-        usage = x509.KeyUsage(
-            digital_signature=True,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=False,
-            crl_sign=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
+        usage = key_usage("digital_signature")
         return (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])]))
@@ -194,7 +189,8 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_pem(key: Key) -> bytes:
+    """A private key as the text that files hold: PKCS#8 without password."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -202,8 +198,14 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _general_name(name: str) -> x509.GeneralName:
+def general_name(name: str) -> x509.GeneralName:
+    """A name that a certificate is valid for: an IP address where it is one, a host name otherwise."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+def key_usage(*usages: str) -> x509.KeyUsage:
+    """The extension that allows a key these uses, named as in :class:`x509.KeyUsage`, and no other."""
+    return x509.KeyUsage(**{name: name in usages for name in _USAGES})

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,14 @@ def by_content(content: bytes) -> Publication | None:
 
 
 def main() -> None:
-    """Write a stand-in where the controller keeps installers that publishers hand over by hand."""
+    """Write stand-ins where the controller keeps installers that publishers hand over by hand."""
     parser = argparse.ArgumentParser(prog="python -m lab.windows.publications", description=main.__doc__)
-    parser.add_argument("url", choices=[entry.url for entry in publications()])
-    parser.add_argument("file", type=Path)
+    parser.add_argument("folder", type=Path, help="where each is written, under the last part of its address")
+    parser.add_argument("url", nargs="+", choices=[entry.url for entry in publications()], metavar="url")
     options = parser.parse_args()
-    published = by_url(options.url)
-    if published is not None:
-        options.file.write_bytes(published.content)
+    for published in map(by_url, options.url):
+        if published is not None:
+            (options.folder / re.split("[/:]", published.url)[-1]).write_bytes(published.content)
 
 
 if __name__ == "__main__":
