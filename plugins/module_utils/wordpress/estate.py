@@ -360,7 +360,7 @@ def accounts_wrong(
             rights = [*_ROWS, *(_TABLES if user == "maintainer" or site["database_ddl"] else ())]
             account = known.get(site[user], {})
             # A privilege on anything else adds a part after a slash, which no name of a right has.
-            where, _, held = account.get("priv", "").partition(":")
+            where, _colon, held = account.get("priv", "").partition(":")
             if account.get("plugin") != plugin or where != schema or sorted(held.split(",")) != sorted(rights):
                 wrong.append({"name": site[user], "priv": f"{schema}:{','.join(rights)}"})
     return wrong

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Everything but files that the role compares, in one command that writes nothing; the filter wordpress_state reads it.
 # Lists come in the environment, one name a line.
 set -euf
@@ -5,17 +6,25 @@ IFS='
 '
 
 echo '== packages'
-dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' $PACKAGES || [ $? -eq 1 ]
+set --
+for name in $PACKAGES; do set -- "$@" "$name"; done
+dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "$@" || [ $? -eq 1 ]
 
 echo '== units'
-systemctl show --property=Id,ActiveState,UnitFileState -- $UNITS
+set --
+for name in $UNITS; do set -- "$@" "$name"; done
+systemctl show --property=Id,ActiveState,UnitFileState -- "$@"
 
 echo '== users'
-getent passwd $USERS || [ $? -eq 2 ]
+set --
+for name in $USERS; do set -- "$@" "$name"; done
+getent passwd "$@" || [ $? -eq 2 ]
 
 # What serves sites, declared or not. A folder that no package has made yet holds nothing.
 echo '== served'
-find $SERVICES -mindepth 1 -maxdepth 1 '(' -name default -o -name www.conf -o -name 'wordpress-*.conf' \
+set --
+for name in $SERVICES; do set -- "$@" "$name"; done
+find "$@" -mindepth 1 -maxdepth 1 '(' -name default -o -name www.conf -o -name 'wordpress-*.conf' \
     -o -name 'wordpress-cron@*.timer' -o -name 'wordpress-redis@*.service' -o -name 'wordpress-memcached@*.service' ')' \
     2> /dev/null || :
 
