@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ansible.plugins.test
 import pytest
 import yaml
 from ansible import constants, context
@@ -407,30 +409,38 @@ def test_only_files_of_the_right_name_are_ours(inventory: Parser, tmp_path: Path
         assert plugin.verify_file(str(file)) is ours
 
 
-@pytest.mark.parametrize(("arguments", "loaded"), [({"start_at_task": None}, True), ({"list": True}, False)])
-def test_a_playbook_finds_the_filters_loaded(
-    three: Estate, inventory: Parser, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], loaded: bool
+@pytest.mark.parametrize(("arguments", "prepared"), [({"start_at_task": None}, True), ({"list": True}, False)])
+def test_a_playbook_finds_its_workers_prepared(
+    three: Estate, inventory: Parser, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], prepared: bool
 ) -> None:
     """Workers are forked from the process that reads the inventory: of a playbook, not of ansible-inventory."""
     monkeypatch.setattr(context, "CLIARGS", ImmutableDict(arguments))
     asked: list[str] = []
     monkeypatch.setattr(filter_loader, "get", asked.append)
-    inventory()
-    assert bool(asked) is loaded
+    before = gc.get_threshold()
+    try:
+        inventory()
+        assert (bool(asked), gc.get_threshold() > before) == (prepared, prepared)
+    finally:
+        gc.set_threshold(*before)
 
 
-def test_every_filter_is_loaded() -> None:
+def test_every_filter_is_loaded_and_every_test_of_ansible() -> None:
     """In an interpreter of its own: here other tests have loaded some."""
     program = (
         "import sys, ansible.plugins.loader as loader; loader.init_plugin_loader([sys.argv[1]]);"
-        "from ansible_collections.cnosf.infogerance.plugins.inventory.datacenter import load_filters; load_filters();"
-        "print(*[name for name in sys.modules if '.plugins.filter.' in name])"
+        "from ansible_collections.cnosf.infogerance.plugins.inventory.datacenter import prepare_workers;"
+        "prepare_workers();"
+        "print(*[name for name in sys.modules if '.plugins.filter.' in name or '.plugins.test.' in name])"
     )
     repository = Path(__file__).parents[4]
     command = [sys.executable, "-c", program, str(repository / ".collections")]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     found = {name.rpartition(".")[2] for name in said if ".cnosf.infogerance." in name}
     assert found == {path.stem for path in (repository / "plugins" / "filter").glob("*.py")}
+    # Ansible gives a module that it loads from a file a name of its own: the file's, and a number.
+    tests = {name.rpartition(".")[2].rpartition("_")[0] for name in said if name.startswith("ansible.plugins.test.")}
+    assert tests >= {path.stem for path in Path(ansible.plugins.test.__file__).parent.glob("[!_]*.py")}
 
 
 def test_described_servers_survive_json(three: Estate) -> None:
