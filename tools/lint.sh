@@ -8,7 +8,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 export PATH="$PWD/.venv/bin:$PATH" ANSIBLE_CONFIG="$PWD/ansible.cfg"
 # Playbooks are parsed without a lab. This variable names paths, so that "localhost," would name this whole folder as well.
-export ANSIBLE_INVENTORY=/dev/null ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=false
+export ANSIBLE_INVENTORY=/dev/null ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=false ANSIBLE_INVENTORY_ENABLED=ansible.builtin.host_list
 status=0
 
 step() { # NAME COMMAND...
