@@ -4,7 +4,8 @@
 """Runs Molecule's scenarios, two at a time, on the lab instance "test".
 
 ``python tools/molecule.py [ROLE]`` runs the scenarios of a role (``ROLE`` and ``ROLE_alternative``), or all. Each
-scenario's output goes to ``.cache/molecule/<scenario>.log``; a failed scenario's last lines are shown.
+scenario's output goes to ``.cache/molecule/<scenario>.log``, and what Molecule keeps of it to the folder of that name; a
+failed scenario's last lines are shown.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import concurrent.futures
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -48,11 +50,15 @@ def run(scenario: str, *, alone: bool, first: str) -> tuple[str, bool, float]:
         first: Molecule's action that the sequence begins with.
     """
     started = time.monotonic()
-    log = LOGS / f"{scenario}.log"
+    log, state = LOGS / f"{scenario}.log", LOGS / scenario
+    if first != "destroy":
+        # What a run that was cut short left: Molecule would take its servers for those of this lab.
+        shutil.rmtree(state, ignore_errors=True)
     environment = os.environ | {
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "INFOGERANCE_LAB_INSTANCE": INSTANCE,
         "INFOGERANCE_SCENARIO_FIRST": first,
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(state),
     }
     command = [str(BIN / "molecule"), "test", "-s", scenario]
     if alone:

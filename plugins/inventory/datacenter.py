@@ -98,6 +98,7 @@ options:
         ansible_winrm_server_cert_validation: validate
       linux:
         ansible_connection: ssh
+        ansible_python_interpreter: /usr/bin/python3  # looking for one costs each run a round trip to each server
   include_templates:
     description: Whether templates are hosts too.
     type: bool

@@ -250,3 +250,4 @@ def test_drift_is_foreseen_repaired_and_gone(estate: Estate):
         assert named in done.stdout
     assert {line.split()[2].rstrip(":") for line in repaired} == set(DRIFT)
     assert "foresaw exactly" in done.stdout
+    assert changed(estate.converge(SITE)) == []
