@@ -4,8 +4,8 @@
 """Runs Molecule's scenarios, two at a time, on the lab instance "test".
 
 ``python tools/molecule.py [ROLE]`` runs the scenarios of a role (``ROLE`` and ``ROLE_alternative``), or all. Each
-scenario's output goes to ``.cache/molecule/<scenario>.log``, and what Molecule keeps of it to the folder of that name; a
-failed scenario's last lines are shown.
+scenario's output goes to ``.cache/molecule/<scenario>.log``, and what Molecule keeps of it to the folder of that name;
+a failed scenario's last lines are shown.
 """
 
 from __future__ import annotations
