@@ -12,7 +12,8 @@ import subprocess
 import pytest
 import yaml
 
-from lab.credentials import Credentials, KnownHosts
+from lab.credentials import LINUX_USER, WINDOWS_USER, Credentials, KnownHosts
+from lab.playbook import REPOSITORY
 from lab.settings import Instance, load
 
 
@@ -52,6 +53,12 @@ def test_the_windows_password_satisfies_the_complexity_rules(where):
     assert len(password) >= 20
     for kind in (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^a-zA-Z0-9]"):
         assert re.search(kind, password)
+
+
+@pytest.mark.parametrize(("family", "user"), [("windows", WINDOWS_USER), ("linux", LINUX_USER)])
+def test_the_inventory_logs_in_as_the_user_that_the_servers_have(family, user):
+    connection = REPOSITORY / "inventories" / "lab" / "group_vars" / family / "connection.yml"
+    assert yaml.safe_load(connection.read_text(encoding="utf-8"))["ansible_user"] == user
 
 
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs OpenSSH's ssh-keygen")
