@@ -12,8 +12,7 @@ version_added: 0.1.0
 short_description: Try TCP ports of a server from the controller
 description:
   - Connects to each port, sends nothing, and answers the ports that accept the connection.
-  - A port that refuses, or that does not answer in time, is not open; neither is one of a host that cannot be reached or
-    found.
+  - A port that refuses, or that does not answer in time, is not open. Neither is one of a host that cannot be found.
   - P(ansible.builtin.wait_for#module) does the same in a process of its own for each server.
 options:
   _terms:
