@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Holds a playbook to its word: check mode writes nothing and predicts exactly what the next run changes.
 
-``python -m lab.predict PLAYBOOK [arguments of ansible-playbook]`` runs it in check mode, then for real. It fails when
-check mode predicted a change that did not come or missed one that did, when check mode left a trace on a server, or
-when nothing at all was changed (the drift was not seen). It names what was changed. That a repair leaves nothing to do
-is what each role's own verification ends the run with.
+``python -m lab.predict PLAYBOOK [arguments of ansible-playbook]`` runs it in check mode, then for real, then once
+more. It fails when check mode predicted a change that did not come or missed one that did, when check mode left a trace
+on a server, when nothing at all was changed (the drift was not seen), or when the last run still changed something. It
+names what was changed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def failures(title: str, run: PlaybookRun) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run both; return 0 when the playbook keeps its word."""
+    """Run the three runs; return 0 when the playbook keeps its word."""
     parser = argparse.ArgumentParser(prog="python -m lab.predict", description=__doc__)
     parser.add_argument("playbook")
     parser.add_argument("--may-be-quiet", action="store_true", help="a run without any change is not an error")
@@ -62,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems += disagreements(predicted, done)
     if not done.changed() and not options.may_be_quiet:
         problems.append("the run changed nothing: the drift was not seen")
+    again = run_playbook(options.playbook, arguments)
+    problems += failures("second run", again)
+    problems += [f"second run changed: {task.where} [{task.path}]" for task in again.tasks if task.status == "changed"]
 
     for key in sorted(done.changed(), key=str):
         print(f"predict: changed: {_name(key)}")

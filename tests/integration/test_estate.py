@@ -231,11 +231,8 @@ def test_an_unreachable_datacenter_is_named(estate: Estate, playbook):
     assert "127.0.12.1:8006" in text
 
 
-def test_drift_is_foreseen_and_repaired(estate: Estate):
-    """One thing broken behind Ansible's back on each server: drift.yml says which.
-
-    That it is gone is what each role requires itself at the end of the run that repairs.
-    """
+def test_drift_is_foreseen_repaired_and_gone(estate: Estate):
+    """One thing broken behind Ansible's back on each server: drift.yml says which."""
     estate.converge("tests/integration/drift.yml")
     done = subprocess.run(
         [sys.executable, "-m", "lab.predict", SITE, *estate.arguments, "--limit", ",".join([*DRIFT, "localhost"])],
