@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 KINDS = ("directory", "file", "link", "absent")
+REPLACED = "\N{REPLACEMENT CHARACTER}"
+"""What decoding puts in the place of bytes that are no UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Wanted:
         content: text of a file; None leaves the text alone and creates an empty file.
         once: the text is given when the file is created, and kept as it is afterwards.
         secret: the text is compared, and shown in no diff.
+        settings: values of lines `NAME value`, by name, in a file whose other lines are left alone (login.defs(5)).
         validate: command that judges the new text before it is put in place; `%s` is the file that holds it. It is run
             without a shell, and a return code other than 0 refuses the text.
     """
@@ -52,7 +56,17 @@ class Wanted:
     content: str | None = None
     once: bool = False
     secret: bool = False
+    settings: Mapping[str, str] | None = None
     validate: str = ""
+
+    @property
+    def compares_text(self) -> bool:
+        """Whether the text that is there decides anything."""
+        return (self.content is not None and not self.once) or bool(self.settings)
+
+    def text(self, found: str | None) -> str | None:
+        """The text that the file shall have, from the one that it has (None: none yet); None leaves it alone."""
+        return with_settings(found or "", self.settings) if self.settings else self.content
 
 
 @dataclass(frozen=True)
@@ -82,17 +96,25 @@ def check(paths: Sequence[Wanted]) -> None:
         seen.add(wanted.path)
         if wanted.kind == "link" and not wanted.target:
             raise InputError(f"{wanted.path} is declared as a link and needs a target.")
-        if wanted.content is not None and wanted.kind != "file":
-            raise InputError(f"{wanted.path} is declared as {wanted.kind}, and only a file has content.")
-        if wanted.validate and (wanted.content is None or "%s" not in shlex.split(wanted.validate)):
-            raise InputError(f"{wanted.path}: validate needs content to judge, and %s in the place of its file.")
+        if (wanted.content is not None or wanted.settings) and wanted.kind != "file":
+            raise InputError(f"{wanted.path} is declared as {wanted.kind}, and only a file has content or settings.")
+        if wanted.content is not None and wanted.settings:
+            raise InputError(f"{wanted.path} is declared with content and with settings: declare one of them.")
+        for name, value in (wanted.settings or {}).items():
+            if not re.fullmatch(r"[^\s#]+", name) or "\n" in value or not value.strip():
+                raise InputError(f"{wanted.path}: '{name} {value}' is no line of a name and its value.")
+        if wanted.validate and (
+            (wanted.content is None and not wanted.settings) or "%s" not in shlex.split(wanted.validate)
+        ):
+            raise InputError(f"{wanted.path}: validate needs a text to judge, and %s in the place of its file.")
 
 
 def plan(paths: Sequence[Wanted], found: Mapping[str, Found]) -> list[Change]:
     """Answer the changes that remain, in the order of the list. Pure.
 
     Raises:
-        ConflictError: something of another kind is in the way, and it is not ours to remove.
+        ConflictError: something of another kind is in the way, and it is not ours to remove; or settings belong into
+            a file that is no UTF-8.
     """
     changes = []
     for wanted in paths:
@@ -113,18 +135,36 @@ def plan(paths: Sequence[Wanted], found: Mapping[str, Found]) -> list[Change]:
         else:
             after = {"owner": wanted.owner, "group": wanted.group, "mode": f"{wanted.mode:04o}"}
             before = {} if now.kind == "absent" else {"owner": now.owner, "group": now.group, "mode": f"{now.mode:04o}"}
+        if wanted.settings and REPLACED in (now.content or ""):
+            raise ConflictError(f"{wanted.path} is no text in UTF-8, and is not rewritten: put it right by hand first.")
+        content = wanted.text(now.content)
         if now.kind == "absent":
-            text = {} if wanted.content is None else {"text": _shown(wanted, wanted.content.splitlines())}
+            text = {} if content is None else {"text": _shown(wanted, content.splitlines())}
             changes.append(Change("create", wanted.path, {}, {"kind": wanted.kind, **after, **text}))
             continue
         differing = [name for name in after if before[name] != after[name]]
         old, new = {name: before[name] for name in differing}, {name: after[name] for name in differing}
-        if wanted.content is not None and not wanted.once and now.content != wanted.content:
-            lost, gained = _difference(now.content or "", wanted.content)
+        if content is not None and wanted.compares_text and now.content != content:
+            lost, gained = _difference(now.content or "", content)
             old["text"], new["text"] = _shown(wanted, lost), _shown(wanted, gained)
         if new:
             changes.append(Change("set", wanted.path, old, new))
     return changes
+
+
+def with_settings(text: str, settings: Mapping[str, str]) -> str:
+    """Answer a text with the values of these settings; its other lines stay as they are.
+
+    The last line of a name is the one that counts and gets the value; a name without a line is added at the end.
+    """
+    lines = text.splitlines()
+    for name, value in settings.items():
+        places = [place for place, line in enumerate(lines) if line.split(maxsplit=1)[:1] == [name]]
+        if not places:
+            lines.append(f"{name} {value}")
+        elif lines[places[-1]].split()[1:] != value.split():
+            lines[places[-1]] = f"{name} {value}"
+    return text if lines == text.splitlines() else "".join(f"{line}\n" for line in lines)
 
 
 def _difference(before: str, after: str) -> tuple[list[str], list[str]]:
@@ -173,16 +213,14 @@ class Paths:
             self._group(entry.st_gid),
             stat.S_IMODE(entry.st_mode),
             str(path.readlink()) if kind == "link" else "",
-            path.read_bytes().decode(errors="replace")
-            if kind == "file" and wanted.content is not None and not wanted.once
-            else None,
+            path.read_bytes().decode(errors="replace") if kind == "file" and wanted.compares_text else None,
         )
 
     def apply(self, change: Change, paths: Sequence[Wanted], numbers: Callable[[str, str], tuple[int, int]]) -> None:
         """Perform one planned change; `numbers` answers the numbers of a user's and a group's name."""
         wanted = next(item for item in paths if item.path == change.subject)
         path = Path(wanted.path)
-        self._known.pop(wanted.path, None)
+        found = self._known.pop(wanted.path, Found())
         if wanted.kind == "absent":
             path.unlink()
             return
@@ -192,8 +230,9 @@ class Paths:
             fresh.symlink_to(wanted.target)
             fresh.replace(path)
             return
-        if wanted.kind == "file" and wanted.content is not None and "text" in change.after:
-            self._write(wanted, wanted.content, numbers)
+        content = wanted.text(found.content)
+        if content is not None and "text" in change.after:
+            self._write(wanted, content, numbers)
             return
         if change.action == "create":
             if wanted.kind == "directory":

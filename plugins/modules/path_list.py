@@ -57,6 +57,12 @@ options:
         description: Show the text in no diff. Set C(no_log) on the task as well, for what runs with C(-vvv).
         type: bool
         default: false
+      settings:
+        description:
+          - Values of lines C(NAME value) in a V(file) whose other lines are left alone, by name, as in C(login.defs).
+          - The last line of a name gets the value; a name without a line is added at the end.
+          - Not together with O(paths[].content).
+        type: dict
       validate:
         description:
           - Command that judges a new text before it is put in place, with C(%s) for the file that holds it. It runs
@@ -91,6 +97,16 @@ EXAMPLES = r"""
         mode: "0440"
         content: "%technicians ALL=(ALL:ALL) ALL\n"
         validate: /usr/sbin/visudo -cf %s
+
+- name: Two settings of a file that a package brought
+  cnosf.infogerance.path_list:
+    paths:
+      - path: /etc/login.defs
+        kind: file
+        mode: "0644"
+        settings:
+          PASS_MAX_DAYS: "365"
+          UMASK: "027"
 """
 
 RETURN = r"""
@@ -109,6 +125,7 @@ changes:
 import grp
 import pwd
 import re
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -126,6 +143,7 @@ PATH = {
     "content": {"type": "str"},
     "once": {"type": "bool", "default": False},
     "secret": {"type": "bool", "default": False, "no_log": False},
+    "settings": {"type": "dict"},
     "validate": {"type": "str", "default": ""},
 }
 
@@ -157,6 +175,11 @@ def bits(path: str, mode: str) -> int:
     return int(mode, 8)
 
 
+def wanted(item: dict[str, Any]) -> path_list.Wanted:
+    settings = {name: str(value) for name, value in (item["settings"] or {}).items()}
+    return path_list.Wanted(**{**item, "mode": bits(item["path"], item["mode"]), "settings": settings})
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={"paths": {"type": "list", "elements": "dict", "required": True, "options": PATH}},
@@ -164,9 +187,7 @@ def main() -> None:
     )
     store = path_list.Paths(user_name, group_name)
     try:
-        paths = [
-            path_list.Wanted(**{**item, "mode": bits(item["path"], item["mode"])}) for item in module.params["paths"]
-        ]
+        paths = [wanted(item) for item in module.params["paths"]]
         path_list.check(paths)
         outcome = reconcile(
             lambda: store.read(paths),

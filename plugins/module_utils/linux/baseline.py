@@ -29,9 +29,9 @@ class Plan:
         paths: files and folders whose owner, group or mode differs, or folders that are missing.
         files: configuration files whose content, owner or mode differs, or that are missing.
         unwanted: configuration files that are there and must not be.
-        path_list: all of `paths`, `files` and `unwanted` as the module path_list takes them, in that order.
+        path_list: `paths`, `files`, `login_defs` and `unwanted`, in that order, as the module path_list takes them.
         locales: languages that are declared and not generated.
-        login_defs: settings of login.defs that differ.
+        login_defs: settings of login.defs that differ, by name.
         units: services to start, stop, enable or disable.
         reset: services that must not run and are marked as failed, since their package tried to start them.
         restart: running services that started before their configuration was written.
@@ -49,7 +49,7 @@ class Plan:
     unwanted: list[str] = field(default_factory=list)
     path_list: list[dict[str, Any]] = field(default_factory=list)
     locales: list[str] = field(default_factory=list)
-    login_defs: list[dict[str, str]] = field(default_factory=list)
+    login_defs: dict[str, str] = field(default_factory=dict)
     units: list[dict[str, Any]] = field(default_factory=list)
     reset: list[str] = field(default_factory=list)
     restart: list[str] = field(default_factory=list)
@@ -73,6 +73,11 @@ def plan(declared: dict[str, Any], state: dict[str, Any], written: tuple[str, ..
     paths = [entry for entry in declared.get("paths", []) if _path_differs(entry, state["paths"].get(entry["path"]))]
     texts = list(zip(declared.get("files", []), declared.get("texts", []), strict=False))  # none read yet: no file
     files = [(entry, text) for entry, text in texts if _file_differs(entry, text, state["paths"].get(entry["path"]))]
+    login_defs = {
+        name: str(value)
+        for name, value in declared.get("login_defs", {}).items()
+        if state.get("login_defs", {}).get(name) != str(value)
+    }
     unwanted = [path for path in declared.get("unwanted", []) if state["paths"].get(path) is not None]
     return Plan(
         sysctl=writable,
@@ -84,6 +89,7 @@ def plan(declared: dict[str, Any], state: dict[str, Any], written: tuple[str, ..
         path_list=[
             *(_path(entry, state["paths"].get(entry["path"])) for entry in paths),
             *(_file(entry, text) for entry, text in files),
+            *([_login_defs(login_defs)] if login_defs else []),
             *({"path": path, "kind": "absent"} for path in unwanted),
         ],
         locales=[
@@ -91,11 +97,7 @@ def plan(declared: dict[str, Any], state: dict[str, Any], written: tuple[str, ..
             for locale in declared.get("locales", [])
             if locale.lower().replace("-", "") not in {known.lower().replace("-", "") for known in state["locales"]}
         ],
-        login_defs=[
-            {"name": name, "value": str(value)}
-            for name, value in declared.get("login_defs", {}).items()
-            if state.get("login_defs", {}).get(name) != str(value)
-        ],
+        login_defs=login_defs,
         units=[entry for entry in declared.get("units", []) if _unit_differs(entry, state["units"].get(entry["name"]))],
         reset=[
             entry["name"]
@@ -207,6 +209,10 @@ def _path(entry: dict[str, Any], found: dict[str, Any] | None) -> dict[str, Any]
 def _file(entry: dict[str, Any], text: str) -> dict[str, Any]:
     wanted = {"path": entry["path"], "kind": "file", "mode": entry.get("mode", "0644"), "content": text}
     return wanted | ({"validate": entry["validate"]} if "validate" in entry else {})
+
+
+def _login_defs(settings: dict[str, str]) -> dict[str, Any]:
+    return {"path": "/etc/login.defs", "kind": "file", "mode": "0644", "settings": settings}
 
 
 def _file_differs(entry: dict[str, Any], text: str, found: dict[str, Any] | None) -> bool:

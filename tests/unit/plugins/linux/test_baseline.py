@@ -29,7 +29,7 @@ def state(**found):
 
 def test_nothing_declared_and_nothing_found_is_nothing_to_do():
     assert plan({}, state(firewall={"applied": True, "pending": False})).__dict__ == {
-        name: False if name == "firewall" else [] for name in plan({}, state()).__dict__
+        name: {"firewall": False, "login_defs": {}}.get(name, []) for name in plan({}, state()).__dict__
     }
 
 
@@ -169,7 +169,8 @@ def test_only_the_groups_of_administration_are_emptied_of_strangers():
 def test_a_setting_of_login_defs_is_compared_as_text():
     declared = {"login_defs": {"PASS_MAX_DAYS": 365, "UMASK": "027"}}
     done = plan(declared, state(login_defs={"PASS_MAX_DAYS": "365", "UMASK": "022"}))
-    assert done.login_defs == [{"name": "UMASK", "value": "027"}]
+    assert done.login_defs == {"UMASK": "027"}
+    assert done.path_list == [{"path": "/etc/login.defs", "kind": "file", "mode": "0644", "settings": {"UMASK": "027"}}]
 
 
 def test_a_language_is_known_by_either_spelling():

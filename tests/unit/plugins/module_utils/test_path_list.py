@@ -9,9 +9,18 @@ import os
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import ConflictError, InputError
-from ansible_collections.cnosf.infogerance.plugins.module_utils.path_list import Found, Paths, Wanted, check, plan
+from ansible_collections.cnosf.infogerance.plugins.module_utils.path_list import (
+    Found,
+    Paths,
+    Wanted,
+    check,
+    plan,
+    with_settings,
+)
 from ansible_collections.cnosf.infogerance.plugins.module_utils.reconcile import reconcile
 
 FOLDER = Found("directory", "root", "root", 0o755)
@@ -61,6 +70,11 @@ def test_what_is_in_the_way_is_never_removed(wanted, found, message):
         ([Wanted("/a"), Wanted("/a", "file")], "/a is declared twice"),
         ([Wanted("/a", "link")], "/a is declared as a link and needs a target"),
         ([Wanted("/a", content="x")], "/a is declared as directory, and only a file has content"),
+        ([Wanted("/a", settings={"A": "1"})], "/a is declared as directory, and only a file has content or settings"),
+        ([Wanted("/a", "file", content="x", settings={"A": "1"})], "/a is declared with content and with settings"),
+        ([Wanted("/a", "file", settings={"A B": "1"})], "/a: 'A B 1' is no line of a name and its value"),
+        ([Wanted("/a", "file", settings={"A": "1\nB 2"})], "is no line of a name and its value"),
+        ([Wanted("/a", "file", settings={"A": " "})], "is no line of a name and its value"),
     ],
 )
 def test_nonsense_is_refused(paths, message):
@@ -145,5 +159,56 @@ def test_a_text_that_its_program_refuses_never_takes_the_place(tmp_path):
 
 @pytest.mark.parametrize("wanted", [{"validate": "true"}, {"content": None, "validate": "true %s"}])
 def test_a_validation_without_its_file_is_refused(wanted):
-    with pytest.raises(InputError, match="validate needs content"):
+    with pytest.raises(InputError, match="validate needs a text"):
         check([Wanted(**{"path": "/a/f", "kind": "file", "content": "x", **wanted})])
+
+
+LINES = """# UMASK 022 is the default
+UMASK\t\t022
+\tUMASK  077 \n
+#HOME_MODE 0700
+HOME_MODES 1"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"UMASK": "077"}, LINES),
+        ({"UMASK": "027"}, LINES.replace("\tUMASK  077 ", "UMASK 027") + "\n"),
+        ({"HOME_MODE": "0750", "NEW": "1"}, LINES + "\nHOME_MODE 0750\nNEW 1\n"),
+    ],
+)
+def test_of_a_file_with_other_lines_only_the_settings_are_written(settings, expected):
+    assert with_settings(LINES, settings) == expected
+
+
+@given(
+    text=st.text(alphabet="AB 1\n\t#"),
+    settings=st.dictionaries(st.sampled_from(["A", "B"]), st.sampled_from(["1", "2 3"])),
+)
+def test_settings_come_to_rest_and_leave_other_lines_alone(text, settings):
+    done = with_settings(text, settings)
+    assert with_settings(done, settings) == done
+    for name, value in settings.items():
+        told = [line.split()[1:] for line in done.splitlines() if line.split()[:1] == [name]]
+        assert told[-1] == value.split()
+    others = [line for line in text.splitlines() if line.split()[:1] not in ([name] for name in settings)]
+    assert [line for line in done.splitlines() if line.split()[:1] not in ([name] for name in settings)] == others
+
+
+def test_settings_are_put_into_a_file_and_keep_its_other_lines(tmp_path):
+    file = tmp_path / "login.defs"
+    wanted = [Wanted(str(file), "file", "me", "us", 0o644, settings={"UMASK": "027", "HOME_MODE": "0750"})]
+    assert run(wanted, check_only=True).changed
+    assert not file.exists()
+    run(wanted)
+    assert file.read_text() == "UMASK 027\nHOME_MODE 0750\n"
+    file.write_text("# kept\nUMASK 022\nHOME_MODE 0750\n")
+    [change] = run(wanted).changes
+    assert (change.before, change.after) == ({"text": "\n  UMASK 022"}, {"text": "\n  UMASK 027"})
+    assert file.read_text() == "# kept\nUMASK 027\nHOME_MODE 0750\n"
+    assert not run(wanted).changed
+    file.write_bytes(b"UMASK 022\n# \xe9\n")
+    with pytest.raises(ConflictError, match=r"login.defs is no text in UTF-8"):
+        run(wanted)
+    assert file.read_bytes() == b"UMASK 022\n# \xe9\n"
