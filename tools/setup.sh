@@ -54,7 +54,8 @@ stamp=$({ "$python" -VV; cat requirements.txt requirements-lab.txt constraints.t
 if [ "$(cat .venv/.stamp 2>/dev/null)" != "$stamp" ]; then
   say "Installing Python packages into .venv (pinned by constraints.txt)"
   "$python" -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-lab.txt -c constraints.txt
+  # Compiled when imported: most of it never is, and Ansible's loader of collections reads sources only.
+  .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-lab.txt -c constraints.txt
   printf '%s\n' "$stamp" >.venv/.stamp
 fi
 
