@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from datetime import UTC, datetime
 
 import pytest
 import yaml
 
-from lab.playbook import run_playbook
+from lab.playbook import lab_environment, run_playbook
 from lab.windows.filesystem import FileSystem
 from lab.windows.server import Nic, ServerSpec, WindowsServer
+from tests.integration.support import BIN, REPOSITORY, kill_all
 from tests.unit.lab.windows.bench import Bench
 
 PASSWORD = "Lab-Mot2passe!"
@@ -39,10 +41,17 @@ def server(tmp_path):
 
 @pytest.fixture
 def converge(server, tmp_path):
-    """Run the role on so many groups, users, records and registry values; gives the run and its remote commands."""
+    """Run the role on so many groups, users, records and registry values; gives the run and its remote commands.
+
+    With `until`, the run and all its processes are killed once it has given so many commands.
+    """
     served, machine = server
 
-    def runner(count, *, timeout=None):
+    def commands():
+        journal = machine.home / "journal.jsonl"
+        return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+    def runner(count, *, until=None):
         variables = {
             "domain_controller_domain": "ordre.example",
             "domain_controller_netbios_name": "ORDRE",
@@ -68,21 +77,32 @@ def converge(server, tmp_path):
             "roles": [{"role": "cnosf.infogerance.domain_controller"}],
         }
         playbook.write_text(yaml.safe_dump([play]), encoding="utf-8")
-        before = len(machine.read_journal())
+        before = commands()
         arguments = ["-i", str(served.inventory(tmp_path, "ntlm"))]
         environment = {"ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml"}
-        run = run_playbook(playbook, arguments, environment=environment, timeout=timeout, output=subprocess.DEVNULL)
-        return run, len(machine.read_journal()) - before
+        if until is None:
+            run = run_playbook(playbook, arguments, environment=environment, output=subprocess.DEVNULL)
+            return run, commands() - before
+        process = subprocess.Popen(
+            [str(BIN / "ansible-playbook"), str(playbook), *arguments],
+            cwd=REPOSITORY,
+            env=lab_environment() | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while process.poll() is None and commands() - before < until:
+            time.sleep(0.05)
+        assert process.poll() is None, f"the run ended before its {until}th command"
+        kill_all(process)
+        return None, commands() - before
 
     return runner
 
 
 def test_a_run_that_is_killed_is_taken_up_again_and_its_cost_does_not_grow(converge):
-    for seconds in (4, 7, 10):
-        try:
-            converge(2, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            continue
+    for until in (6, 25):
+        converge(2, until=until)
     run, _commands = converge(2)
     assert (run.returncode, run.failures()) == (0, [])
     rest, few = converge(2)
