@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs Molecule's scenarios, two at a time, on the lab instance "test".
 
-``python tools/molecule.py [ROLE]`` runs the scenarios of a role (``ROLE`` and ``ROLE_alternative``), or all. Each
-scenario's output goes to ``.cache/molecule/<scenario>.log``, and what Molecule keeps of it to the folder of that name;
-a failed scenario's last lines are shown.
+``python tools/molecule.py [ROLE]`` runs the scenario of a role, or all of them. Each scenario's output goes to
+``.cache/molecule/<scenario>.log``, and what Molecule keeps of it to the folder of that name; a failed scenario's last
+lines are shown.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ INSTANCE = "test"
 
 
 def scenarios(role: str | None) -> list[str]:
-    """Names of the scenarios of a role, or of all roles; the one thought to be longest first."""
+    """Name of the scenario of a role, or of all roles; the one thought to be longest first."""
     found = sorted(path.parent.name for path in (REPOSITORY / "molecule").glob("*/molecule.yml"))
-    chosen = [name for name in found if role in (None, name, name.removesuffix("_alternative"))]
-    return sorted(chosen, key=lambda name: ("wordpress" not in name, "domain" not in name, name))
+    chosen = [name for name in found if role in (None, name)]
+    return sorted(chosen, key=lambda name: (name != "wordpress", name != "linux_baseline", name))
 
 
 def without_servers() -> bool:

@@ -4,8 +4,7 @@
 
 """Every role's public variables are seen off their defaults by a Molecule scenario.
 
-What counts is data: ``group_vars``, ``host_vars`` and the plays' variables of ``<role>_alternative``, and ``host_vars``
-of the role's own scenario, where a further server may be the alternative.
+What counts is data: ``group_vars`` and ``host_vars`` of the role's scenario, of which one server is the alternative.
 """
 
 from __future__ import annotations
@@ -39,30 +38,18 @@ def options(role: str) -> dict:
 
 
 def scenario_data(role: str) -> dict[str, list]:
-    """Values of each variable in the data of the role's alternative servers."""
-    folder = REPOSITORY / "molecule" / f"{role}_alternative"
-    files = [
-        *folder.glob("group_vars/**/*.yml"),
-        *folder.glob("host_vars/**/*.yml"),
-        *(REPOSITORY / "molecule" / role).glob("host_vars/**/*.yml"),
-    ]
+    """Values of each variable in the data of the scenario's servers."""
+    folder = REPOSITORY / "molecule" / role
     found: dict[str, list] = {}
-    for file in sorted(files):
+    for file in sorted([*folder.glob("group_vars/**/*.yml"), *folder.glob("host_vars/**/*.yml")]):
         for name, value in load(file).items():
             found.setdefault(name, []).append(value)
-    if not folder.is_dir():
-        return found
-    for play in yaml.safe_load((folder / "converge.yml").read_text(encoding="utf-8")):
-        holders = [play, *play.get("roles", []), *play.get("tasks", [])]
-        for holder in holders:
-            for name, value in (holder.get("vars") or {}).items() if isinstance(holder, dict) else ():
-                found.setdefault(name, []).append(value)
     return found
 
 
 def covered(role: str) -> bool:
     """Whether the role has a scenario at all: one that is being written is not wired in yet."""
-    return any((REPOSITORY / "molecule" / name / "converge.yml").exists() for name in (role, f"{role}_alternative"))
+    return (REPOSITORY / "molecule" / role / "converge.yml").exists()
 
 
 def at_default(role: str) -> list[str]:
