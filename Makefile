@@ -4,6 +4,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PY := $(BIN)/python
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+# Modules are compiled once, whatever the caller wants of Python elsewhere: every test starts dozens of programs in it.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export INFOGERANCE_LAB_HOME ?= $(CURDIR)/.lab
