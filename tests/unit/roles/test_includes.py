@@ -105,9 +105,9 @@ def test_a_file_is_included_for_nothing_else(role):
         assert set(named) - carried_out(role, f"{key}.yml", ()) == set(), key
 
 
-def test_the_roles_for_windows_include_what_their_plans_ask_for():
-    windows = {"adsync", "ans_exchange", "domain_controller", "iis", "print_server", "sql_server"}
-    assert {role.name for role in ROLES} >= windows | {"windows_baseline", "windows_prerequisites"}
+def test_the_roles_include_what_their_plans_ask_for():
+    functions = {"adsync", "ans_exchange", "domain_controller", "iis", "print_server", "sql_server"}
+    assert {role.name for role in ROLES} >= functions | {"linux_baseline", "windows_baseline", "windows_prerequisites"}
 
 
 def test_what_it_would_say(tmp_path):
