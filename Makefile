@@ -88,6 +88,7 @@ build: setup ## Build the collection's archive into build/
 clean: ## Leave nothing behind: no container, process, mount, address or namespace of the lab
 	@if [ -x $(PY) ]; then $(PY) -m lab down --all --purge; fi
 	@rm -rf .lab .cache .ansible build tests/output .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	@find . -path ./.venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: distclean
 distclean: ## The same, and the virtual environment, the downloads and podman's images of the lab
