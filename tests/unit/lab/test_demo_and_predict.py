@@ -32,6 +32,14 @@ def run(*tasks, returncode=0):
     return PlaybookRun(returncode=returncode, seconds=10.0, tasks=tuple(tasks))
 
 
+def test_each_server_whose_drift_was_not_seen_is_named():
+    done = run(task(status="changed"), task(host="db01"), task(host="localhost"), task(host="web02", status="skipped"))
+    assert predict.unseen(done) == [
+        "db01: the run changed nothing: the drift was not seen",
+        "web02: the run changed nothing: the drift was not seen",
+    ]
+
+
 def test_a_journal_is_read_back_and_a_half_written_line_is_left_out():
     whole = json.dumps(vars(task(status="changed")))
     assert read_journal([whole, whole[: len(whole) // 2]]) == (task(status="changed"),)
