@@ -157,14 +157,16 @@ def with_settings(text: str, settings: Mapping[str, str]) -> str:
 
     The last line of a name is the one that counts and gets the value; a name without a line is added at the end.
     """
-    lines = text.splitlines()
+    # str.splitlines() would take a form feed for the end of a line, too.
+    found = text.removesuffix("\n").split("\n") if text else []
+    lines = list(found)
     for name, value in settings.items():
         places = [place for place, line in enumerate(lines) if line.split(maxsplit=1)[:1] == [name]]
         if not places:
             lines.append(f"{name} {value}")
         elif lines[places[-1]].split()[1:] != value.split():
             lines[places[-1]] = f"{name} {value}"
-    return text if lines == text.splitlines() else "".join(f"{line}\n" for line in lines)
+    return text if lines == found else "".join(f"{line}\n" for line in lines)
 
 
 def _difference(before: str, after: str) -> tuple[list[str], list[str]]:

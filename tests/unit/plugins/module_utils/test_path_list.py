@@ -182,6 +182,10 @@ def test_of_a_file_with_other_lines_only_the_settings_are_written(settings, expe
     assert with_settings(LINES, settings) == expected
 
 
+def test_characters_that_end_no_line_of_a_configuration_stay():
+    assert with_settings("# a\fb\x85c\r\nUMASK 022\n", {"UMASK": "027"}) == "# a\fb\x85c\r\nUMASK 027\n"
+
+
 @given(
     text=st.text(alphabet="AB 1\n\t#"),
     settings=st.dictionaries(st.sampled_from(["A", "B"]), st.sampled_from(["1", "2 3"])),
