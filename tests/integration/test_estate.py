@@ -231,23 +231,11 @@ def test_an_unreachable_datacenter_is_named(estate: Estate, playbook):
     assert "127.0.12.1:8006" in text
 
 
-def test_drift_is_foreseen_and_repaired(estate: Estate):
-    """One thing broken behind Ansible's back on each server: drift.yml says which.
-
-    That one more run changes nothing is shown by the roles' own scenarios.
-    """
+def test_drift_is_foreseen_repaired_and_gone(estate: Estate):
+    """One thing broken behind Ansible's back on each server: drift.yml says which. One more run changes nothing."""
     estate.converge("tests/integration/drift.yml")
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "lab.predict",
-            "--settles",
-            SITE,
-            *estate.arguments,
-            "--limit",
-            ",".join([*DRIFT, "localhost"]),
-        ],
+        [sys.executable, "-m", "lab.predict", SITE, *estate.arguments, "--limit", ",".join([*DRIFT, "localhost"])],
         cwd=REPOSITORY,
         env=os.environ | estate.environment,
         capture_output=True,

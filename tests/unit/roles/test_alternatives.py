@@ -4,7 +4,8 @@
 
 """Every role's public variables are seen off their defaults by a Molecule scenario.
 
-What counts is data: ``group_vars`` and ``host_vars`` of the role's scenario, of which one server is the alternative.
+What counts is data of the role's scenario that does not hold for all its servers: ``host_vars``, of which one server's
+is the alternative, and what servers tagged ``alternative`` have in common.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ def options(role: str) -> dict:
 
 
 def scenario_data(role: str) -> dict[str, list]:
-    """Values of each variable in the data of the scenario's servers."""
+    """Values of each variable in the data of single servers, and of those tagged ``alternative``."""
     folder = REPOSITORY / "molecule" / role
     found: dict[str, list] = {}
-    for file in sorted([*folder.glob("group_vars/**/*.yml"), *folder.glob("host_vars/**/*.yml")]):
+    for file in sorted([*folder.glob("group_vars/tag_alternative.yml"), *folder.glob("host_vars/**/*.yml")]):
         for name, value in load(file).items():
             found.setdefault(name, []).append(value)
     return found
