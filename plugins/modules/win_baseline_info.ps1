@@ -203,6 +203,21 @@ function Get-TimeSource {
     if ($said.Count -gt 0) { ([string]$said[0]).Trim() } else { '' }
 }
 
+function Get-TimeZoneName {
+    # As tzutil sets it: with _dstoff where daylight saving is off, which Get-TimeZone does not tell.
+    $name = @(& "$env:SystemRoot\System32\tzutil.exe" /g)
+    if ($LASTEXITCODE -ne 0) {
+        throw "tzutil /g ended with $LASTEXITCODE"
+    }
+    ([string]$name[0]).Trim()
+}
+
+function Get-PowerPlan {
+    # The sentence around the GUID is in the language of Windows.
+    $said = @(& "$env:SystemRoot\System32\powercfg.exe" /getactivescheme) -join ' '
+    if ($said -match '[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}') { $Matches[0].ToLowerInvariant() } else { $null }
+}
+
 function Get-Antivirus {
     $state = @{ defender = $false; running = $null; real_time = $null; signature_age_days = $null }
     if ($null -ne (Get-Command -Name Get-MpComputerStatus -ErrorAction SilentlyContinue)) {
@@ -263,6 +278,9 @@ try {
     $module.Result.pending_reboot = @(Get-PendingReboot)
     $marks = @(Get-AwaitedMark | Where-Object -FilterScript { $_ -like 'restart:*' })
     $module.Result.awaited_restarts = @($marks | ForEach-Object -Process { $_.Substring('restart:'.Length) })
+    $module.Result.timezone = Get-TimeZoneName
+    $module.Result.power_plan = Get-PowerPlan
+    $module.Result.hostname = [string]$system.DNSHostname
     $module.Result.domain = if ($system.PartOfDomain) { [string]$system.Domain } else { $null }
     $module.Result.domain_controller = $controller
 }

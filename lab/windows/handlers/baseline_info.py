@@ -161,6 +161,9 @@ def win_baseline_info(call: Call) -> Result:
         "time_source": _time_source(server, registry),
         "pending_reboot": [*server.pending_reboot, *(["registry values"] if "reboot" in marks else [])],
         "awaited_restarts": [mark.removeprefix("restart:") for mark in marks if mark.startswith("restart:")],
+        "timezone": server.section("clock")["timezone"],
+        "power_plan": server.section("power_plan")["active"],
+        "hostname": server.section("system").get("pending_name") or server.section("system")["computer_name"],
         "domain": server.domain,
         "domain_controller": controller,
     }

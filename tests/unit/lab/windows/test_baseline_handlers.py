@@ -298,7 +298,12 @@ class TestInfo:
         )
         run(server, "ansible.windows.win_hostname", {"name": "NEW"})
         run(server, "ansible.windows.win_service", {"name": "W32Time", "state": "stopped"})
+        run(server, "ansible.windows.win_timezone", {"timezone": "Romance Standard Time_dstoff"})
+        run(server, "community.windows.win_power_plan", {"guid": "8C5E7FDA-E8BF-4A96-9A85-A6E23A8C635C"})
         found = run(server, OWN + "win_baseline_info", {"firewall_groups": ["G"], "services": ["W32Time"]})
+        assert found["hostname"] == "NEW"
+        assert found["timezone"] == "Romance Standard Time_dstoff"
+        assert found["power_plan"] == "8c5e7fda-e8bf-4a96-9a85-a6e23a8c635c"
         assert found["firewall_rules"] == [
             {
                 "name": "x",

@@ -35,6 +35,8 @@ PROGRAMS = {
     "w32tm.exe": "its answer is a server's name",
     "keyscan.exe": "ssh-keyscan, whose answer is keys in the format of sshd(8)",
     "secedit.exe": "what is read is the file it exports, whose keys and SIDs are the same everywhere",
+    "tzutil.exe": "its answer is the time zone's key in the registry",
+    "powercfg.exe": "what is read of its sentence is the GUID",
     "auditpol.exe": "what is read is the file of /backup, which holds identifiers and numbers",
 }
 """Programs whose output is read, and why that is proof against the language of Windows."""
