@@ -10,6 +10,8 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.cnosf.infogerance.plugins.module_utils.linux import units
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,8 +34,7 @@ class Plan:
         path_list: `paths`, `files`, `login_defs` and `unwanted`, in that order, as the module path_list takes them.
         locales: languages that are declared and not generated.
         login_defs: settings of login.defs that differ, by name.
-        units: services to start, stop, enable or disable.
-        reset: services that must not run and are marked as failed, since their package tried to start them.
+        units: services to start, stop, enable or disable, or whose failure is to be forgotten, since they must not run.
         restart: running services that started before their configuration was written.
         strangers: members of administrators' groups that nobody declared, as `user` and `group`.
         pam: PAM profiles that are not in use.
@@ -51,7 +52,6 @@ class Plan:
     locales: list[str] = field(default_factory=list)
     login_defs: dict[str, str] = field(default_factory=dict)
     units: list[dict[str, Any]] = field(default_factory=list)
-    reset: list[str] = field(default_factory=list)
     restart: list[str] = field(default_factory=list)
     strangers: list[dict[str, str]] = field(default_factory=list)
     pam: list[str] = field(default_factory=list)
@@ -99,11 +99,6 @@ def plan(declared: dict[str, Any], state: dict[str, Any], written: tuple[str, ..
         ],
         login_defs=login_defs,
         units=[entry for entry in declared.get("units", []) if _unit_differs(entry, state["units"].get(entry["name"]))],
-        reset=[
-            entry["name"]
-            for entry in declared.get("units", [])
-            if entry["state"] == "stopped" and state["units"].get(entry["name"], {}).get("active") == "failed"
-        ],
         restart=_restart(declared, state, frozenset(written)),
         strangers=[
             {"user": user, "group": group}
@@ -224,23 +219,21 @@ def _file_differs(entry: dict[str, Any], text: str, found: dict[str, Any] | None
 
 
 def _unit_differs(entry: dict[str, Any], found: dict[str, Any] | None) -> bool:
-    if found is None or found["load"] == "not-found":
-        return bool(entry["state"] == "started")  # that it does not exist is an error that systemd words best
-    running = found["active"] in ("active", "activating", "reloading")
-    enabled = found["enabled"] in ("enabled", "enabled-runtime", "static", "generated", "alias", "indirect")
-    may_enable = found["enabled"] not in ("static", "generated", "alias", "indirect")
-    return running != (entry["state"] == "started") or (may_enable and enabled != entry["enabled"])
+    unit = units.Found()
+    if found and found["load"] != "not-found":
+        unit = units.Found(found["load"], found["active"], found["enabled"])
+    return bool(units.plan([units.Wanted(**entry)], {entry["name"]: unit}, {entry["name"]: unit}))
 
 
 def _restart(declared: dict[str, Any], state: dict[str, Any], written: frozenset[str]) -> list[str]:
-    units: list[str] = []
+    stale_units: list[str] = []
     for entry in declared.get("files", []):
         unit = entry.get("unit")
         found = state["units"].get(unit) if unit else None
-        if not found or found["load"] == "not-found" or found["active"] != "active" or unit in units:
+        if not found or found["load"] == "not-found" or found["active"] != "active" or unit in stale_units:
             continue
         file = state["paths"].get(entry["path"])
         stale = file is not None and file["mtime"] > found["since"]
         if stale or entry["path"] in written:
-            units.append(str(unit))
-    return units
+            stale_units.append(str(unit))
+    return stale_units

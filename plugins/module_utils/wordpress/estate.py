@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 LIBRARY = "/usr/local/lib/cnosf-infogerance/wordpress"
 # Letters and digits only: the name becomes a user's, a database's (where _ would be a wildcard of grants) and a unit's.
@@ -222,11 +222,12 @@ def units(sites: Sequence[Mapping[str, Any]], services: Sequence[str]) -> list[s
     return [*caches, *services, *(f"wordpress-cron@{site['name']}.timer" for site in sites)]
 
 
-def units_wrong(shown: str, wanted: Sequence[str], unwanted: Sequence[str] = ()) -> dict[str, list[str]]:
+def units_wrong(shown: str, wanted: Sequence[str], unwanted: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Answer the units that `systemctl show --property=Id,ActiveState,UnitFileState` tells not to be as they must.
 
     Returns:
-        `start`: of `wanted`, those that do not run or do not start at boot; `stop`: of `unwanted`, those that do.
+        As the module `systemd_units` takes them: of `wanted`, those that do not run or do not start at boot, then of
+        `unwanted`, those that do.
     """
     states: dict[str, dict[str, str]] = {}
     for block in shown.strip().split("\n\n"):
@@ -240,10 +241,16 @@ def units_wrong(shown: str, wanted: Sequence[str], unwanted: Sequence[str] = ())
     def enabled(unit: str) -> bool:
         return states.get(unit, {}).get("UnitFileState", "").startswith("enabled")
 
-    return {
-        "start": [unit for unit in wanted if not (active(unit) and enabled(unit))],
-        "stop": [unit for unit in unwanted if active(unit) or enabled(unit)],
-    }
+    start = [unit for unit in wanted if not (active(unit) and enabled(unit))]
+    return [
+        *({"name": unit, "state": "started", "enabled": True} for unit in start),
+        *resting(unit for unit in unwanted if active(unit) or enabled(unit)),
+    ]
+
+
+def resting(units: Iterable[str]) -> list[dict[str, Any]]:
+    """Answer units that must not run, as the module `systemd_units` takes them."""
+    return [{"name": unit, "state": "stopped", "enabled": False} for unit in units]
 
 
 def php(value: Any) -> str:
@@ -312,7 +319,7 @@ def surplus(found: Sequence[str], sites: Sequence[Mapping[str, Any]]) -> dict[st
     """Answer what serves none of the sites, among the files found in the services' folders.
 
     Returns:
-        `files`: for the module `path_list`; `units`: to stop and disable.
+        `files`: for the module `path_list`; `units`: for `systemd_units`, to stop and disable.
     """
     serving = {site["cache_unit"] for site in sites if site["cache"] != "none"}
     for site in sites:
@@ -321,7 +328,7 @@ def surplus(found: Sequence[str], sites: Sequence[Mapping[str, Any]]) -> dict[st
     units_found = [path for path in others if path.endswith((".service", ".timer"))]
     return {
         "files": [{"path": path, "kind": "absent"} for path in others if path not in units_found],
-        "units": sorted({path.rsplit("/", 1)[1] for path in units_found}),
+        "units": resting(sorted({path.rsplit("/", 1)[1] for path in units_found})),
     }
 
 

@@ -128,20 +128,16 @@ def test_what_differs_travels_as_one_list():
         (("started", True), {**UNIT, "enabled": "static"}, False),
         (("started", True), {**UNIT, "load": "not-found"}, True),
         (("stopped", False), {**UNIT, "load": "not-found"}, False),
-        (("stopped", False), {**UNIT, "active": "failed", "enabled": "disabled"}, False),
+        (("started", True), None, True),
+        (("stopped", False), None, False),
+        (("stopped", False), {**UNIT, "active": "inactive", "enabled": "disabled"}, False),
+        (("stopped", False), {**UNIT, "active": "failed", "enabled": "disabled"}, True),
         (("stopped", False), UNIT, True),
     ],
 )
 def test_a_unit_differs_by_what_it_does_now_and_at_boot(wanted, found, differs):
     entry = {"name": "u.service", "state": wanted[0], "enabled": wanted[1]}
     assert bool(plan({"units": [entry]}, state(units={"u.service": found})).units) is differs
-
-
-def test_a_failed_service_that_must_not_run_is_forgotten():
-    declared = {"units": [{"name": "a.service", "state": "stopped", "enabled": False}]}
-    failed = {**UNIT, "active": "failed", "enabled": "disabled"}
-    assert plan(declared, state(units={"a.service": failed})).reset == ["a.service"]
-    assert plan(declared, state(units={"a.service": {**failed, "active": "inactive"}})).reset == []
 
 
 @pytest.mark.parametrize(

@@ -161,11 +161,13 @@ Id=absent.service
 ActiveState=inactive
 UnitFileState="""
     wanted = ["nginx.service", "mysql.service", "absent.service", "unheard.service"]
-    assert estate.units_wrong(shown, wanted, ["redis-server.service", "memcached.service"]) == {
-        "start": ["mysql.service", "absent.service", "unheard.service"],
-        "stop": ["redis-server.service"],
-    }
-    assert estate.units_wrong("", ["nginx.service"]) == {"start": ["nginx.service"], "stop": []}
+    assert estate.units_wrong(shown, wanted, ["redis-server.service", "memcached.service"]) == [
+        {"name": "mysql.service", "state": "started", "enabled": True},
+        {"name": "absent.service", "state": "started", "enabled": True},
+        {"name": "unheard.service", "state": "started", "enabled": True},
+        {"name": "redis-server.service", "state": "stopped", "enabled": False},
+    ]
+    assert estate.units_wrong("", ["nginx.service"]) == [{"name": "nginx.service", "state": "started", "enabled": True}]
 
 
 def test_surplus_names_what_serves_nobody_declared():
@@ -182,7 +184,10 @@ def test_surplus_names_what_serves_nobody_declared():
             {"path": "/etc/nginx/sites-enabled/default", "kind": "absent"},
             {"path": "/etc/nginx/sites-enabled/wordpress-gone.conf", "kind": "absent"},
         ],
-        "units": ["wordpress-cron@gone.timer", "wordpress-memcached@paris.service"],
+        "units": [
+            {"name": "wordpress-cron@gone.timer", "state": "stopped", "enabled": False},
+            {"name": "wordpress-memcached@paris.service", "state": "stopped", "enabled": False},
+        ],
     }
 
 
