@@ -38,7 +38,7 @@ DRIFT = {
     "prt01": ("Make the queues", "Secrétariat"),
     "sql01": ("DatabaseBackup - USER_DATABASES - FULL", "DatabaseBackup - USER_DATABASES - FULL"),
     "app01": ("Set the registry values of the baseline", "TLS 1.0\\Server"),
-    "web01": ("nginx", "nginx"),
+    "web01": ("Start what must run, and stop what must not", "nginx.service: inactive"),
     "ans01": ("C:\\ANS\\etc", "C:\\ANS\\etc"),
 }
 
