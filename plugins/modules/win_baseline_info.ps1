@@ -16,6 +16,7 @@ $spec = @{
         firewall_groups = @{ type = 'list'; elements = 'str'; default = @() }
         principals = @{ type = 'list'; elements = 'str'; default = @() }
         products = @{ type = 'list'; elements = 'str'; default = @() }
+        features = @{ type = 'list'; elements = 'str'; default = @() }
     }
     supports_check_mode = $true
 }
@@ -126,6 +127,20 @@ function Get-InstalledProduct {
             $product
         }
     }
+}
+
+function Get-FeatureState {
+    # All are asked for and the names looked up here: Get-WindowsFeature fails on a name that this version does not have.
+    param ([string[]]$Name)
+    $states = @{}
+    if ($Name.Count -gt 0) {
+        $found = @(Get-WindowsFeature)
+        foreach ($wanted in $Name) {
+            $feature = @($found | Where-Object -FilterScript { $_.Name -eq $wanted })
+            $states[$wanted] = if ($feature.Count -gt 0) { $feature[0].InstallState.ToString() } else { $null }
+        }
+    }
+    $states
 }
 
 function Get-LocalAccount {
@@ -268,6 +283,7 @@ try {
     $module.Result.user_rights = Get-UserRight
     $module.Result.sids = Resolve-Principal -Name $module.Params.principals
     $module.Result.products = @(Get-InstalledProduct -Code $module.Params.products)
+    $module.Result.features = Get-FeatureState -Name $module.Params.features
     $module.Result.users = @(if (-not $controller) { Get-LocalAccount })
     $module.Result.groups = @(if (-not $controller) { Get-LocalGroupMembership })
     $module.Result.winrm = Get-WinRMState

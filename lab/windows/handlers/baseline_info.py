@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lab.windows.handlers.features import installed
+from lab.windows.handlers.features import CATALOGUE, installed
 from lab.windows.handlers.registry_values import AWAITED
 from lab.windows.hive import Registry
 from lab.windows.registry import Call, Result, handles
@@ -152,6 +152,12 @@ def win_baseline_info(call: Call) -> Result:
         "products": [
             code for code in call.args["products"] if any(registry.exists(rf"{root}\{code}") for root in _UNINSTALL)
         ],
+        "features": {
+            name: server.section("features")["roles"][CATALOGUE[name.casefold()].name]
+            if name.casefold() in CATALOGUE
+            else None
+            for name in call.args["features"]
+        },
         "users": users,
         "groups": groups,
         "winrm": _winrm(server),

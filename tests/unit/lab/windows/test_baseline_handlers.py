@@ -266,8 +266,10 @@ class TestInfo:
                 "firewall_groups": ["@FirewallAPI.dll,-30267"],
                 "principals": ["Invités", "Nobody"],
                 "products": ["{0}"],
+                "features": ["FS-SMB1", "windows-defender", "Nothing"],
             },
         )
+        assert found["features"] == {"FS-SMB1": "Available", "windows-defender": "Installed", "Nothing": None}
         assert found["services"][0]["exists"] is True
         assert found["services"][1] == {"name": "Nothing", "exists": False, "state": None, "start_mode": None}
         assert [rule["local_ports"] for rule in found["firewall_rules"]] == ["5985"]
