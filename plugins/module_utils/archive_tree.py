@@ -29,11 +29,12 @@ from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import En
 from ansible_collections.cnosf.infogerance.plugins.module_utils.reconcile import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
 PROGRAM_MODE = 0o755
+BLOCK = 1 << 20
 # A diff names this many files of each kind and counts the others.
 NAMED = 10
 
@@ -123,21 +124,21 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _describe(path: Path, owner: tuple[int, int]) -> list[Any] | None:
+def _describe(path: str, owner: tuple[int, int]) -> list[Any] | None:
     """Answer kind, mode and content of an entry, as the record keeps them; None for what no archive brings."""
-    entry = path.lstat()
+    entry = os.lstat(path)
     if (entry.st_uid, entry.st_gid) != owner:
         return None
     if stat.S_ISLNK(entry.st_mode):
-        return ["link", str(path.readlink())]
+        return ["link", str(Path(path).readlink())]
     if stat.S_ISDIR(entry.st_mode):
         return ["folder", stat.S_IMODE(entry.st_mode)]
     if stat.S_ISREG(entry.st_mode):
-        return ["file", stat.S_IMODE(entry.st_mode), _digest(path)]
+        return ["file", stat.S_IMODE(entry.st_mode), _digest(Path(path))]
     return None
 
 
@@ -188,7 +189,7 @@ class Trees:
         if record["fingerprint"] != tree.fingerprint:
             return Found(exists=True, fingerprint=record["fingerprint"])
         altered, extra, seen = [], [], set()
-        for relative, path in _walk(folder):
+        for relative, path in _walk(tree.path):
             seen.add(relative)
             if relative not in expected:
                 extra.append(relative)
@@ -210,11 +211,11 @@ class Trees:
         fresh = Path(f"{tree.path}.new")
         _remove(fresh)
         try:
-            self._unpack(tree, archive, fresh)
+            fresh.mkdir(parents=True, mode=0o700)
             if change.action == "repair":
-                self._repair(tree, fresh, found[tree.path])
+                self._repair(tree, archive, fresh, found[tree.path])
             else:
-                self._install(tree, fresh)
+                self._install(tree, archive, fresh)
         finally:
             _remove(fresh)
         self._forget_archives(trees)
@@ -242,37 +243,59 @@ class Trees:
             if file.name not in declared:
                 file.unlink()
 
-    def _unpack(self, tree: Tree, archive: Path, fresh: Path) -> None:
-        fresh.mkdir(parents=True, mode=0o700)
-        count = 0
-        for name, program, content in _members(archive, tree):
-            target = fresh / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                shutil.copyfileobj(content, file)
-            target.chmod(PROGRAM_MODE if program else FILE_MODE)
-            count += 1
-        if not count:
+    def _unpack(
+        self, tree: Tree, archive: Path, fresh: Path, needed: Collection[str] | None = None
+    ) -> dict[str, list[Any]]:
+        """Unpack all files of an archive that the tree takes, or those that are needed, as they shall be.
+
+        Returns:
+            What was made, by name relative to the tree, as the record keeps it.
+        """
+        made: dict[str, list[Any]] = {}
+        for name, program, content in _members(archive, tree, needed):
+            self._make_folders(fresh, posixpath.dirname(name), made)
+            mode, digest = PROGRAM_MODE if program else FILE_MODE, hashlib.sha256()
+            with (fresh / name).open("xb") as file:
+                while block := content.read(BLOCK):
+                    digest.update(block)
+                    file.write(block)
+                os.fchown(file.fileno(), *self._owner)
+                os.fchmod(file.fileno(), mode)
+            made[name] = ["file", mode, digest.hexdigest()]
+        return made
+
+    def _make_folders(self, fresh: Path, name: str, made: dict[str, list[Any]]) -> None:
+        if not name or name in made:
+            return
+        self._make_folders(fresh, posixpath.dirname(name), made)
+        self._make_folder(fresh / name)
+        made[name] = ["folder", FOLDER_MODE]
+
+    def _make_folder(self, path: Path) -> None:
+        """Make a folder, or give one that is there its owner and mode."""
+        path.mkdir(exist_ok=True)
+        os.chown(path, *self._owner)
+        path.chmod(FOLDER_MODE)
+
+    def _make_link(self, path: Path, target: str) -> list[Any]:
+        path.symlink_to(target)
+        os.chown(path, *self._owner, follow_symlinks=False)
+        return ["link", target]
+
+    def _install(self, tree: Tree, archive: Path, fresh: Path) -> None:
+        entries = self._unpack(tree, archive, fresh)
+        if not entries:
             raise InputError(
                 f"{tree.url} holds no file{f' under {tree.root}' if tree.root else ''}: check the archive."
             )
-        for name, target_name in tree.links.items():
-            (fresh / name).symlink_to(target_name)
-        entries = {}
-        for relative, path in _walk(fresh):
-            os.chown(path, *self._owner, follow_symlinks=False)
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(FOLDER_MODE)
-            entries[relative] = _describe(path, self._owner)
-        os.chown(fresh, *self._owner)
-        fresh.chmod(FOLDER_MODE)
-        entries["."] = _describe(fresh, self._owner)
+        for name, target in tree.links.items():
+            entries[name] = self._make_link(fresh / name, target)
+        self._make_folder(fresh)
+        entries["."] = ["folder", FOLDER_MODE]
         self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self._record(tree.path).with_suffix(".part")
         part.write_text(json.dumps({"path": tree.path, "fingerprint": tree.fingerprint, "entries": entries}))
         part.replace(self._record(tree.path))
-
-    def _install(self, tree: Tree, fresh: Path) -> None:
         old = Path(f"{tree.path}.old")
         _remove(old)
         if os.path.lexists(tree.path):
@@ -280,33 +303,35 @@ class Trees:
         fresh.rename(tree.path)
         _remove(old)
 
-    def _repair(self, tree: Tree, fresh: Path, found: Found) -> None:
+    def _repair(self, tree: Tree, archive: Path, fresh: Path, found: Found) -> None:
         folder = Path(tree.path)
+        wrong = {*found.altered, *found.missing}
+        made = self._unpack(tree, archive, fresh, wrong)
         for relative in found.extra:
             _remove(folder / relative)
         # Folders first: a file's place must be right before the file.
-        for relative in sorted((*found.altered, *found.missing), key=lambda name: (name.count("/"), name)):
-            good, bad = fresh / relative, folder / relative
-            if good.is_dir() and not good.is_symlink():
-                if bad.is_symlink() or not bad.is_dir():
-                    _remove(bad)
-                    bad.mkdir(parents=True)
-                os.chown(bad, *self._owner)
-                bad.chmod(FOLDER_MODE)
-                continue
-            if bad.is_dir() and not bad.is_symlink():
-                _remove(bad)
-            if good.exists() or good.is_symlink():
-                good.replace(bad)
+        for relative in sorted(wrong, key=lambda name: (name != ".", name.count("/"), name)):
+            path = folder / relative
+            if relative in tree.links:
+                _remove(path)
+                self._make_link(path, tree.links[relative])
+            elif made.get(relative, ["folder"])[0] == "file":
+                if path.is_dir() and not path.is_symlink():
+                    _remove(path)
+                (fresh / relative).replace(path)
+            else:
+                if path.is_symlink() or not path.is_dir():
+                    _remove(path)
+                self._make_folder(path)
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield everything below a folder and the folder itself as `.`, without following links."""
+def _walk(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield everything below a folder, and the folder itself as `.`, with its path; links are not followed."""
     yield ".", folder
     for base, folders, files in os.walk(folder):
+        below = base[len(folder) + 1 :]
         for name in (*folders, *files):
-            path = Path(base) / name
-            yield path.relative_to(folder).as_posix(), path
+            yield f"{below}/{name}" if below else name, f"{base}/{name}"
 
 
 def _remove(path: Path) -> None:
@@ -328,8 +353,13 @@ def _place(name: str, tree: Tree) -> str | None:
     return None if relative.split("/", 1)[0] in tree.exclude else relative
 
 
-def _members(archive: Path, tree: Tree) -> Iterator[tuple[str, bool, Any]]:
+def _members(archive: Path, tree: Tree, needed: Collection[str] | None) -> Iterator[tuple[str, bool, Any]]:
     """Yield place, whether it is a program, and an open file, for each file of an archive that the tree takes.
+
+    Args:
+        archive: a tar archive or a zip.
+        tree: what is taken, and where it goes.
+        needed: places of those that are yielded; None for all.
 
     Raises:
         InputError: the archive holds a link or a device.
@@ -344,7 +374,7 @@ def _members(archive: Path, tree: Tree) -> Iterator[tuple[str, bool, Any]]:
                     if stat.S_ISLNK(mode):
                         raise InputError(f"{tree.url} holds the link {info.filename}: only files are unpacked.")
                     place = None if info.is_dir() else _place(info.filename, tree)
-                    if place:
+                    if place and (needed is None or place in needed):
                         with bundle.open(info) as content:
                             yield place, bool(mode & 0o100), content
                 return
@@ -353,7 +383,7 @@ def _members(archive: Path, tree: Tree) -> Iterator[tuple[str, bool, Any]]:
                 if not (member.isfile() or member.isdir()):
                     raise InputError(f"{tree.url} holds {member.name}, which is no file: only files are unpacked.")
                 place = None if member.isdir() else _place(member.name, tree)
-                if place:
+                if place and (needed is None or place in needed):
                     yield place, bool(member.mode & 0o100), tar.extractfile(member)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
         raise EngineError(f"{tree.url} cannot be unpacked into {tree.path}: {error}") from error

@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -176,8 +178,8 @@ def test_orphans_are_ended_by_program_and_argument_only(tmp_path):
     mine = subprocess.Popen(["/usr/bin/tail", "-f", str(tmp_path / "a"), "/dev/null"], stderr=subprocess.DEVNULL)
     other = subprocess.Popen(["/usr/bin/tail", "-f", "/dev/null"])
     try:
-        import threading
-
+        while not Path(f"/proc/{mine.pid}/cmdline").read_bytes():
+            time.sleep(0.01)  # the kernel tells the arguments a moment after the program has begun
         threading.Thread(target=mine.wait).start()
         assert end_orphans("/usr/bin/tail", str(tmp_path / "a")) == [f"tail, process {mine.pid}"]
         assert other.poll() is None

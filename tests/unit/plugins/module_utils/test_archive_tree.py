@@ -160,6 +160,17 @@ def test_every_tampering_is_seen_in_check_mode_and_put_right(server, tree):
     assert server.downloads == ["one.tar.gz"]
 
 
+def test_a_repair_writes_only_what_differs(server, tree):
+    server.run(tree)
+    folder = server.home / "srv/one"
+    kept, written = ((folder / name).stat().st_ino for name in ("wp-admin/a.php", "index.php"))
+    (folder / "index.php").chmod(0o600)
+    assert server.run(tree).changed
+    assert (folder / "wp-admin/a.php").stat().st_ino == kept
+    assert (folder / "index.php").stat().st_ino != written
+    assert [path.name for path in (server.home / "srv").iterdir()] == ["one"]
+
+
 def test_a_missing_folder_and_one_turned_into_a_file_come_back(server, tree):
     server.run(tree)
     folder = server.home / "srv/one"
