@@ -77,6 +77,15 @@ class Outcome(Generic[State]):
         """Answer Ansible's diff, made from the plan alone."""
         return {"before": _lines(self.changes, "before"), "after": _lines(self.changes, "after")}
 
+    @property
+    def result(self) -> dict[str, Any]:
+        """Answer what a module returns: `changed`, `changes` as plain data, and `diff`."""
+        return {
+            "changed": self.changed,
+            "changes": [change.as_dict() for change in self.changes],
+            "diff": self.diff,
+        }
+
 
 def _lines(changes: Sequence[Change], side: str) -> str:
     """Answer one line for each setting of one side of a plan."""

@@ -197,8 +197,7 @@ def main() -> None:
         )
     except (InfogeranceError, OSError) as error:
         module.fail_json(msg=str(error))
-    changes = [change.as_dict() for change in outcome.changes]
-    module.exit_json(changed=outcome.changed, changes=changes, diff=outcome.diff)
+    module.exit_json(**outcome.result)
 
 
 if __name__ == "__main__":

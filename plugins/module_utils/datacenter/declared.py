@@ -66,9 +66,7 @@ def ensure(
     server = outcome.state.server
     described = facts.describe(server) if server else {}
     result: dict[str, Any] = {
-        "changed": outcome.changed,
-        "diff": outcome.diff,
-        "changes": [change.as_dict() for change in outcome.changes],
+        **outcome.result,
         "server": described,
         "reboot_required": bool(server and server.pending),
     }

@@ -243,8 +243,6 @@ def ensure(
         with exclusively(f"server {spec.server}", str(options["url"])):
             outcome = reconcile(photographer.read, photographer.plan, photographer.apply, check=False)
     return {
-        "changed": outcome.changed,
-        "diff": outcome.diff,
-        "changes": [change.as_dict() for change in outcome.changes],
+        **outcome.result,
         "snapshots": as_plain(outcome.state.snapshots),
     }

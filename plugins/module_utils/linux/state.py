@@ -87,11 +87,15 @@ def units(names: list[str], run: Command) -> dict[str, dict[str, Any]]:
     return parse_units(names, said, time.time() - time.clock_gettime(time.CLOCK_MONOTONIC))
 
 
+def shown(said: str) -> list[dict[str, str]]:
+    """What `systemctl show` prints: the properties of each unit by name, in the order asked."""
+    return [dict(line.partition("=")[::2] for line in block.splitlines()) for block in said.strip().split("\n\n")]
+
+
 def parse_units(names: list[str], said: str, booted: float) -> dict[str, dict[str, Any]]:
     """Read what `systemctl show` prints: a block for each unit, in the order asked."""
     found = {}
-    for name, block in zip(names, said.strip().split("\n\n"), strict=True):
-        values = dict(line.partition("=")[::2] for line in block.splitlines())
+    for name, values in zip(names, shown(said), strict=True):
         entry: dict[str, Any] = {key: values.get(prop, "") for prop, key in UNIT_PROPERTIES.items()}
         microseconds = int(entry["since"] or 0)
         entry["since"] = booted + microseconds / 1_000_000 if microseconds else 0.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.cnosf.infogerance.plugins.module_utils.errors import EngineError, InputError, NotFoundError
+from ansible_collections.cnosf.infogerance.plugins.module_utils.linux.state import shown
 from ansible_collections.cnosf.infogerance.plugins.module_utils.reconcile import Change
 
 if TYPE_CHECKING:
@@ -191,10 +192,9 @@ class Units:
     def _show(self) -> dict[str, Found]:
         names = [named(unit.name) for unit in self.units]
         said = self._run(["show", f"--property={','.join(_PROPERTIES)}", "--", *names], "systemd does not answer")
-        blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in said.strip().split("\n\n")]
         return {
-            unit.name: Found(*(block.get(name, "") for name in _PROPERTIES))
-            for unit, block in zip(self.units, blocks, strict=True)
+            unit.name: Found(*(values.get(name, "") for name in _PROPERTIES))
+            for unit, values in zip(self.units, shown(said), strict=True)
         }
 
     def _run(self, arguments: Sequence[str], failed: str, remedy: str = "") -> str:
